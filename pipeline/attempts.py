@@ -1,0 +1,157 @@
+"""One request to a vendor: opened, limited in time, observed and closed here, so that providers need not."""
+
+from __future__ import annotations
+
+import random
+
+from .call import Call
+from .errors import AllAttemptsFailed, APITimeoutError, GlasswayError, error_kind
+from .facts import ATTEMPTS, Attempt
+from .outcome import Outcome
+from .stream import Block, Handler, Reply, Source, Stream, observed
+
+_random_bits = random.SystemRandom().getrandbits
+
+
+async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
+    """Send the call to a vendor once: `handler` gets a view with `call.attempt` to fill in.
+
+    Raises `AllAttemptsFailed` when the call's attempt budget is spent and `APITimeoutError` when a limit is over:
+    the deadline, the first chunk, or the time between chunks (then while the stream is read).
+    """
+    opened = _begin(call, provider)
+    call = call.in_attempt(opened)
+
+    async def send(view: Call) -> Reply:
+        reply = await _within_limits(view, handler)
+        if isinstance(reply, Stream):
+            reply.attend(lambda source, first: _Attended(source, first, view))
+        return reply
+
+    return await observed(call, send, lambda outcome: _end(call, opened, outcome))
+
+
+def traceparent(call: Call) -> str | None:
+    """The W3C header for this attempt; None where no trace is kept. Baggage never goes to a vendor.
+
+    Source: https://www.w3.org/TR/trace-context/#traceparent-header
+    """
+    trace = call.state.trace
+    if trace is None or not trace.trace_id or call.attempt is None:
+        return None
+    return f"00-{trace.trace_id:032x}-{call.attempt.span_id:016x}-{trace.flags:02x}"
+
+
+def _begin(call: Call, provider: str) -> Attempt:
+    call.check_deadline()
+    state = call.state
+    if state.attempts_left <= 0:
+        raise AllAttemptsFailed(
+            f"The call's attempt budget is spent: {state.attempts_made} requests were sent. "
+            "Raise `attempts` of the pipeline, or let retry and fallback try fewer times.",
+            provider=provider,
+            model=call.target.model,
+        )
+    state.attempts_left -= 1
+    state.attempts_made += 1
+    opened = Attempt(state.attempts_made, provider, call.target.model, call.clock.now_ns(), reason=call.reason)
+    if state.trace is not None:
+        state.trace.attempt_begins(opened)
+        if state.trace.trace_id and not opened.span_id:
+            opened.span_id = _random_bits(64) or 1
+    call.add(ATTEMPTS, opened)
+    return opened
+
+
+def _end(call: Call, opened: Attempt, outcome: Outcome) -> None:
+    opened.end_ns = call.clock.now_ns()
+    opened.useful = outcome.ok or (outcome.error is None and outcome.chunks > 0)
+    if outcome.error is not None:
+        opened.error = error_kind(outcome.error)
+        _name_target(outcome.error, opened)
+    if outcome.ok and opened.usage is None and outcome.response is not None:
+        opened.usage = outcome.response.usage
+    if opened.usage is not None and opened.usage_source == "missing":
+        opened.usage_source = "provider" if outcome.ok else "partial"
+    if call.state.trace is not None:
+        call.state.trace.attempt_ends(opened)
+
+
+def _name_target(error: BaseException, opened: Attempt) -> None:
+    if isinstance(error, GlasswayError):
+        error.provider = error.provider or opened.provider
+        error.model = error.model or opened.model
+        error.request_id = error.request_id or opened.request_id
+
+
+async def _within_limits(call: Call, handler: Handler) -> Reply:
+    limit_s, which = _nearest(call, call.limits.first_chunk_s, "first chunk")
+    if limit_s is None:
+        return await handler(call)
+    try:
+        async with call.clock.limit(limit_s):
+            return await handler(call)
+    except TimeoutError as error:
+        raise _timed_out(which, limit_s) from error
+
+
+def _nearest(call: Call, limit_s: float | None, which: str) -> tuple[float | None, str]:
+    remaining_s = call.remaining_s()
+    if remaining_s is not None and (limit_s is None or remaining_s <= limit_s):
+        return remaining_s, "deadline"
+    return limit_s, which
+
+
+def _timed_out(which: str, limit_s: float) -> APITimeoutError:
+    if which == "deadline":
+        return APITimeoutError(
+            f"The call's deadline passed while waiting for the vendor ({limit_s:.3g} s were left). Give it more time: timeout_s.",
+            retryable=False,
+        )
+    return APITimeoutError(f"No {which} within {limit_s:.3g} s. Raise the limit of the Timeout stage if the vendor is only slow.")
+
+
+class _Attended:
+    """A vendor's source, read within its limits, with what it brings noted on the attempt."""
+
+    def __init__(self, source: Source, first: Block, call: Call) -> None:
+        self._source = source
+        self._call = call
+        assert call.attempt is not None  # noqa: S101 - `attempt` made the view
+        self._attempt = call.attempt
+        self._last_ns = call.clock.now_ns()
+        if first:
+            self._attempt.first_chunk_ns = self._last_ns
+            self._note(first)
+
+    async def read(self) -> Block:
+        limit_s, which = _nearest(self._call, self._call.limits.between_chunks_s, "further chunk")
+        if limit_s is None:
+            block = await self._source.read()
+        else:
+            try:
+                async with self._call.clock.limit(limit_s):
+                    block = await self._source.read()
+            except TimeoutError as error:
+                raise _timed_out(which, limit_s) from error
+        now_ns = self._call.clock.now_ns()
+        if block:
+            if self._attempt.first_chunk_ns is None:
+                self._attempt.first_chunk_ns = now_ns
+            else:
+                self._attempt.gaps_ns.append(now_ns - self._last_ns)
+            self._last_ns = now_ns
+            self._note(block)
+        return block
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+
+    def _note(self, block: Block) -> None:
+        attempt = self._attempt
+        attempt.chunks += len(block)
+        for chunk in block:
+            if chunk.usage is not None:
+                attempt.usage = chunk.usage
+            if attempt.first_content_ns is None and chunk.has_content:
+                attempt.first_content_ns = self._last_ns

@@ -1,0 +1,266 @@
+"""A call: one request on its way through the chain."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import SecretStr
+
+from .clock import SYSTEM_CLOCK, Clock
+from .errors import APITimeoutError
+from .facts import Attempt, Slot, Trail
+from .trace import Frame, Trace
+from .types import Request
+
+T = TypeVar("T")
+
+
+class Target(NamedTuple):
+    """Where a call goes. `provider` None means the pipeline's first provider."""
+
+    provider: str | None
+    model: str
+
+    @classmethod
+    def parse(cls, text: str, known: Mapping[str, Any] | frozenset[str] = frozenset()) -> Target:
+        """`vendor/model`. A first part that is not in `known` belongs to the model's name (`meta-llama/Llama-3`)."""
+        head, slash, tail = text.partition("/")
+        return cls(head, tail) if slash and head in known else cls(None, text)
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}" if self.provider else self.model
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What the caller says beside the request. Nothing of it is sent upstream as a parameter."""
+
+    timeout_s: float | None = None
+    """Everything together: queueing, retries, fallbacks, the whole stream."""
+    retries: int | None = None
+    """How often `Retry` may try again; 0 switches it off, None leaves it to the stage."""
+    tenant: str | None = None
+    """Separates caches, limits, budgets and costs."""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    api_key: SecretStr | None = None
+    base_url: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers for the vendor."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """A vendor's own settings (`api_version`, `region`, `project` ...)."""
+    cache: Mapping[str, Any] = field(default_factory=dict)
+    """`no_cache`, `no_store`, `ttl_s` for this call."""
+    traceparent: str | None = None
+    """W3C trace context of the caller, where it does not come from the current OpenTelemetry context."""
+
+
+NO_OPTIONS = CallOptions()
+
+
+class CallState:
+    """What all views of one call share."""
+
+    __slots__ = ("attempts_left", "attempts_made", "clock", "dry_run", "facts", "finished", "id", "options", "requested", "trace")
+
+    def __init__(self, requested: str, options: CallOptions, clock: Clock, attempt_budget: int, trace: Trace | None, dry_run: bool) -> None:
+        self.id = os.urandom(8).hex()
+        self.requested = requested
+        self.options = options
+        self.clock = clock
+        self.attempts_left = attempt_budget
+        self.attempts_made = 0
+        self.trace = trace
+        self.dry_run = dry_run
+        self.facts: dict[str, Any] = {}
+        self.finished = False
+
+
+class Limits(NamedTuple):
+    """Time limits of one attempt, seconds; None means only the deadline limits it."""
+
+    connect_s: float | None = None
+    first_chunk_s: float | None = None
+    """From sending to the first chunk of a stream, or to the whole of a unary answer."""
+    between_chunks_s: float | None = None
+
+
+NO_LIMITS = Limits()
+
+Reason = Literal["first", "retry", "fallback", "hedge"]
+
+
+class Call:
+    """A request with its deadline, its options and its facts.
+
+    Views of one call share options and facts; `with_request`, `with_target`, `within` ... make another view, which a
+    stage hands on to `call_next`. A view is immutable.
+    """
+
+    __slots__ = ("attempt", "deadline_ns", "frame", "limits", "reason", "request", "state", "target")
+
+    def __init__(
+        self,
+        request: Request,
+        target: Target,
+        deadline_ns: int | None,
+        state: CallState,
+        frame: Frame | None,
+        limits: Limits = NO_LIMITS,
+        reason: Reason = "first",
+        attempt: Attempt | None = None,
+    ) -> None:
+        self.request = request
+        self.target = target
+        self.deadline_ns = deadline_ns
+        self.state = state
+        self.frame = frame
+        self.limits = limits
+        self.reason = reason
+        self.attempt = attempt
+        """The request to a vendor that this view is, inside a provider; None elsewhere."""
+
+    @classmethod
+    def start(
+        cls,
+        request: Request,
+        *,
+        options: CallOptions = NO_OPTIONS,
+        clock: Clock = SYSTEM_CLOCK,
+        known: frozenset[str] = frozenset(),
+        attempt_budget: int = 10,
+        timeout_s: float | None = None,
+        trace: Trace | None = None,
+        dry_run: bool = False,
+    ) -> Self:
+        """A new call. `timeout_s` is the default for calls whose options give none."""
+        state = CallState(request.model, options, clock, attempt_budget, trace, dry_run)
+        limit_s = options.timeout_s if options.timeout_s is not None else timeout_s
+        deadline_ns = None if limit_s is None else clock.now_ns() + int(limit_s * 1e9)
+        return cls(request, Target.parse(request.model, known), deadline_ns, state, trace.root if trace else None)
+
+    # -- what it is about
+
+    @property
+    def id(self) -> str:
+        """16 hex digits, the same for all views of the call."""
+        return self.state.id
+
+    @property
+    def options(self) -> CallOptions:
+        """What the caller said beside the request."""
+        return self.state.options
+
+    @property
+    def tenant(self) -> str | None:
+        """Whose call it is."""
+        return self.state.options.tenant
+
+    @property
+    def clock(self) -> Clock:
+        """The time that holds for this call; stages wait with it."""
+        return self.state.clock
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing may be dispatched, stored or charged."""
+        return self.state.dry_run
+
+    # -- views
+
+    def with_request(self, request: Request) -> Call:
+        """The same call, asking something else downstream. The target stays."""
+        view = self._view()
+        view.request = request
+        return view
+
+    def with_target(self, target: Target) -> Call:
+        """The same call, to another provider or model."""
+        view = self._view()
+        view.target = target
+        return view
+
+    def within(self, seconds: float) -> Call:
+        """The same call with at most `seconds` from now: a deadline only ever moves nearer."""
+        deadline_ns = self.clock.now_ns() + int(seconds * 1e9)
+        if self.deadline_ns is not None and self.deadline_ns <= deadline_ns:
+            return self
+        view = self._view()
+        view.deadline_ns = deadline_ns
+        return view
+
+    def with_limits(self, limits: Limits) -> Call:
+        """The same call with tighter limits for each attempt; a limit that is None, or looser, changes nothing."""
+        view = self._view()
+        view.limits = Limits(*map(_tighter, self.limits, limits))
+        return view
+
+    def because(self, reason: Reason) -> Call:
+        """The same call, and why its next attempt is made."""
+        view = self._view()
+        view.reason = reason
+        return view
+
+    def in_frame(self, frame: Frame) -> Call:
+        """The same call, inside a stage's frame."""
+        view = self._view()
+        view.frame = frame
+        return view
+
+    def in_attempt(self, attempt: Attempt) -> Call:
+        """The same call, as one request to a vendor."""
+        view = self._view()
+        view.attempt = attempt
+        return view
+
+    def _view(self) -> Call:
+        return Call(self.request, self.target, self.deadline_ns, self.state, self.frame, self.limits, self.reason, self.attempt)
+
+    # -- time
+
+    def remaining_s(self) -> float | None:
+        """Seconds until the deadline, not below 0; None without one."""
+        if self.deadline_ns is None:
+            return None
+        return max(0.0, (self.deadline_ns - self.clock.now_ns()) / 1e9)
+
+    def check_deadline(self) -> None:
+        """Raises `APITimeoutError` if the deadline has passed."""
+        if self.deadline_ns is not None and self.clock.now_ns() >= self.deadline_ns:
+            raise APITimeoutError("The call's deadline passed. Give it more time (timeout_s) or try fewer times.", model=str(self.target), retryable=False)
+
+    # -- facts
+
+    def set(self, slot: Slot[T], value: T) -> None:
+        """Write a fact; a later one replaces it."""
+        self.state.facts[slot.name] = value
+        self._note(slot.name, value)
+
+    def get(self, slot: Slot[T]) -> T | None:
+        """The fact, or None."""
+        return self.state.facts.get(slot.name)
+
+    def add(self, trail: Trail[T], value: T) -> None:
+        """Append to a trail of facts."""
+        self.state.facts.setdefault(trail.name, []).append(value)
+        self._note(trail.name, value)
+
+    def trail(self, trail: Trail[T]) -> tuple[T, ...]:
+        """All facts of a trail, in order."""
+        return tuple(self.state.facts.get(trail.name, ()))
+
+    def _note(self, name: str, value: Any) -> None:
+        frame = self.frame
+        if frame is not None and self.state.trace is not None and self.state.trace.traced:
+            if frame.facts is None:
+                frame.facts = []
+            frame.facts.append((self.clock.now_ns(), name, value))
+
+
+def _tighter(one: float | None, other: float | None) -> float | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)

@@ -1,0 +1,109 @@
+"""The compiled chain: stages linked into closures once, in two forms, one of which each call takes.
+
+`bare` is the stages alone. `metered` opens a frame around each stage, which gives self times and, for traces that are
+kept, spans. In a traced call the frames also take the facts written inside them (`Call._note`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .call import Call
+from .errors import StageError
+from .stream import Handler, Middleware, Reply, Stream
+from .trace import Frame
+from .types import Response
+
+
+class Chain(NamedTuple):
+    """The entry of each form of the chain."""
+
+    bare: Handler
+    metered: Handler
+
+
+def compile_chain(stages: Sequence[tuple[str, Middleware]], terminal: Handler, terminal_name: str = "provider") -> Chain:
+    """Link `stages` (name and function, outermost first) in front of `terminal`."""
+    bare = _checked(terminal_name, terminal)
+    metered = _metered_terminal(len(stages), terminal_name, terminal)
+    for index in range(len(stages) - 1, -1, -1):
+        name, stage = stages[index]
+        bare = _bare(name, stage, bare)
+        metered = _metered(index, name, stage, metered)
+    return Chain(bare, metered)
+
+
+def _bare(name: str, stage: Middleware, call_next: Handler) -> Handler:
+    async def link(call: Call) -> Reply:
+        reply = await stage(call, call_next)
+        if not isinstance(reply, (Response, Stream)):
+            raise _no_reply(name, reply)
+        return reply
+
+    return link
+
+
+def _checked(name: str, terminal: Handler) -> Handler:
+    async def link(call: Call) -> Reply:
+        if call.state.finished:
+            raise _too_late(name)
+        reply = await terminal(call)
+        if not isinstance(reply, (Response, Stream)):
+            raise _no_reply(name, reply)
+        return reply
+
+    return link
+
+
+def _metered(index: int, name: str, stage: Middleware, call_next: Handler) -> Handler:
+    async def link(call: Call) -> Reply:
+        inner = _enter(call, index, name)
+        frame = inner.frame
+        assert frame is not None  # noqa: S101 - _enter made it
+        try:
+            reply = await stage(inner, call_next)
+        except BaseException as error:
+            frame.error = error
+            raise
+        finally:
+            frame.end_ns = inner.state.clock.now_ns()
+        return _claimed(reply, frame, name)
+
+    return link
+
+
+def _metered_terminal(index: int, name: str, terminal: Handler) -> Handler:
+    async def ignore_next(call: Call, _: Handler) -> Reply:
+        return await terminal(call)
+
+    return _metered(index, name, ignore_next, terminal)
+
+
+def _enter(call: Call, index: int, name: str) -> Call:
+    trace, outer = call.state.trace, call.frame
+    if trace is None or outer is None or outer.end_ns:
+        raise _too_late(name)
+    return call.in_frame(trace.open(index, outer))
+
+
+def _claimed(reply: Reply, frame: Frame, name: str) -> Reply:
+    if isinstance(reply, Stream):
+        reply.claim(frame)
+    elif not isinstance(reply, Response):
+        raise _no_reply(name, reply)
+    return reply
+
+
+def _no_reply(name: str, reply: object) -> StageError:
+    return StageError(
+        f"The stage {name!r} returned {type(reply).__name__}; a stage returns a Response or a Stream. "
+        "Usually a `return await call_next(call)` is missing."
+    )
+
+
+def _too_late(name: str) -> StageError:
+    return StageError(
+        f"The stage outside {name!r} called call_next after it had returned or after the call had ended. "
+        "Await call_next before returning; work that outlives the call needs a call of its own."
+    )

@@ -1,0 +1,185 @@
+"""Facts: typed things that stages and providers write on a call, and that the record, spans and metrics are made of.
+
+A fact never holds content (prompts, answers) or secrets: it may be shown anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Generic, Literal, TypeVar
+
+from .errors import Kind
+from .types.usage import Usage, UsageSource
+
+T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """The place of one fact on a call: `call.set(SLOT, value)`, `call.get(SLOT)`. Writing again replaces it."""
+
+    __slots__ = ("doc", "name")
+
+    def __init__(self, name: str, doc: str) -> None:
+        """`name` is how the fact is called in the record: lower case, words joined by underscores."""
+        self.name = name
+        self.doc = doc
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
+
+
+class Trail(Slot[T]):
+    """The place of facts that happen several times in a call: `call.add(TRAIL, value)`, `call.trail(TRAIL)`."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request sent to a vendor. Filled in as it goes; complete when `end_ns` is set."""
+
+    number: int
+    """From 1, over retries, fallbacks and hedges of the call."""
+    provider: str
+    model: str
+    start_ns: int
+    end_ns: int | None = None
+    span_id: int = 0
+    reason: Literal["first", "retry", "fallback", "hedge"] = "first"
+    server_address: str | None = None
+    server_port: int | None = None
+    http_method: str | None = None
+    status_code: int | None = None
+    request_id: str | None = None
+    response_id: str | None = None
+    response_model: str | None = None
+    error: Kind | None = None
+    usage: Usage | None = None
+    usage_source: UsageSource = "missing"
+    first_content_ns: int | None = None
+    """When the first chunk with output came; the very first may hold only a role."""
+    first_chunk_ns: int | None = None
+    chunks: int = 0
+    gaps_ns: list[int] = field(default_factory=list, repr=False)
+    """Time between reads that brought chunks, measured on the vendor's side: a slow consumer does not show here."""
+    useful: bool = False
+    """Whether the caller's answer came from it; tokens of the others are waste."""
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from sending to the end of the body; so far, while it runs on, 0."""
+        return ((self.end_ns or self.start_ns) - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A failed try that is followed by another."""
+
+    attempt: int
+    error: Kind
+    wait_s: float
+    told_by: Literal["backoff", "retry_after"]
+
+
+@dataclass(frozen=True, slots=True)
+class FellBack:
+    """The call moved on to another target."""
+
+    source: str
+    target: str
+    error: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CacheVerdict:
+    """What the cache did. `key` is a digest: it tells two calls apart and tells nothing of their content."""
+
+    verdict: Literal["hit", "miss", "stored", "shared", "bypassed", "not_stored", "error"]
+    key: str = ""
+    reason: str = ""
+    age_s: float | None = None
+    saved_usd: Decimal | None = None
+    origin_trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GuardrailVerdict:
+    """What one rule said of one side of the call. `not_run` is said aloud, with the reason."""
+
+    rule: str
+    side: Literal["input", "output"]
+    verdict: Literal["passed", "blocked", "redacted", "annotated", "would_block", "would_redact", "not_run"]
+    count: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """One line of a bill: `tokens` at `usd_per_million` (or `units` at a price each) make `amount_usd`."""
+
+    item: str
+    amount_usd: Decimal
+    tokens: int = 0
+    usd_per_million: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call costs, with provenance. `amount_usd` None means unknown: an unknown price is never 0."""
+
+    amount_usd: Decimal | None
+    status: Literal["exact", "estimated", "unpriced"]
+    lines: tuple[CostLine, ...] = ()
+    wasted_usd: Decimal = Decimal(0)
+    """Part of `amount_usd` that bought nothing: failed attempts."""
+    saved_usd: Decimal = Decimal(0)
+    """What a cache hit would have cost; not part of `amount_usd`."""
+    price_table: str = ""
+    """Name, version and date of the prices, or "override"."""
+    usage_source: UsageSource = "missing"
+    unpriced: tuple[str, ...] = ()
+    """What had no price, as `vendor/model`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One parameter on its way into a vendor's request."""
+
+    parameter: str
+    action: Literal["kept", "renamed", "clamped", "emulated", "dropped"]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What became of one callback of the call."""
+
+    callback: str
+    event: Literal["start", "chunk", "success", "failure"]
+    outcome: Literal["queued", "dropped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedContent:
+    """Messages after redaction, as JSON text. Only ever made when content capture is switched on."""
+
+    input_messages: str | None = None
+    output_messages: str | None = None
+    system_instructions: str | None = None
+    tool_definitions: str | None = None
+
+
+ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
+RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
+FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
+CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
+GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")
+COST: Slot[Cost] = Slot("cost", "What the call costs.")
+TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
+DELIVERIES: Trail[Delivery] = Trail("deliveries", "Callbacks that did not go out as usual.")
+PAYLOAD: Slot[Mapping[str, Any]] = Slot("payload", "The vendor request that a dry run would have sent.")
+
+PRIVATE: frozenset[str] = frozenset({"payload"})
+"""Facts that hold content: they exist in dry runs only and go to the caller only."""

@@ -1,0 +1,107 @@
+"""How a reply ended, once."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from .errors import GlasswayError, error_kind
+from .types import Response
+
+if TYPE_CHECKING:
+    from .record import Record
+
+logger = logging.getLogger("glassway")
+
+End = Literal["completed", "failed", "interrupted", "timeout", "cancelled", "closed", "abandoned"]
+"""completed; failed before output; cut mid-stream; out of time; task cancelled; closed early by the consumer; dropped unclosed."""
+
+
+class Outcome:
+    """The one terminal event of a reply. Every observer gets the same object."""
+
+    __slots__ = ("_assembled", "_make", "chunks", "end", "error")
+
+    def __init__(
+        self,
+        end: End,
+        *,
+        response: Response | None = None,
+        make: Callable[[], Response | None] | None = None,
+        error: BaseException | None = None,
+        chunks: int = 0,
+    ) -> None:
+        """`make` assembles the response when somebody first asks for it."""
+        self.end = end
+        self.error = error
+        self.chunks = chunks
+        self._assembled = response
+        self._make = make
+
+    @property
+    def response(self) -> Response | None:
+        """The whole response; the partial one if the stream did not complete; None if nothing arrived."""
+        if self._make is not None:
+            make, self._make = self._make, None
+            self._assembled = make()
+        return self._assembled
+
+    def attach(self, record: Record) -> None:
+        """Put the call's record on the response, when somebody asks for it, and on the partial response of an error."""
+        if self._make is not None:
+            make = self._make
+            self._make = lambda: _with_record(make(), record)
+        else:
+            self._assembled = _with_record(self._assembled, record)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the reply completed."""
+        return self.end == "completed"
+
+    def __repr__(self) -> str:
+        return f"Outcome(end={self.end!r}, chunks={self.chunks}, error={type(self.error).__name__ if self.error else None})"
+
+
+Observer = Callable[[Outcome], Any]
+
+_failures = itertools.count(1)
+_failed = 0
+
+
+def notify(observer: Observer, outcome: Outcome) -> None:
+    """Tell an observer. One that raises is logged and counted, and breaks nothing."""
+    global _failed
+    try:
+        observer(outcome)
+    except Exception:
+        _failed = next(_failures)
+        logger.exception("An observer raised (%s); the call goes on.", getattr(observer, "__qualname__", type(observer).__name__))
+
+
+def observer_failures() -> int:
+    """How many observers have raised in this process."""
+    return _failed
+
+
+def outcome_of(error: BaseException, *, mid_stream: bool = False) -> End:
+    """The end that an exception means."""
+    kind = error_kind(error)
+    if kind == "cancelled":
+        return "cancelled"
+    if kind == "timeout":
+        return "timeout"
+    if mid_stream or kind == "stream_interrupted":
+        return "interrupted"
+    return "failed"
+
+
+def _with_record(response: Response | None, record: Record) -> Response | None:
+    return response.with_record(record) if response is not None else None
+
+
+def without_partial(error: BaseException) -> bool:
+    """Whether a stream's partial response still has to be put on this error."""
+    return isinstance(error, GlasswayError) and getattr(error, "partial", "absent") is None

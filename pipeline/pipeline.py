@@ -1,0 +1,286 @@
+"""The pipeline: an ordered list of stages in front of one or several providers, that observes itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Protocol, Self, overload
+
+from .attempts import attempt
+from .call import NO_OPTIONS, Call, CallOptions
+from .chain import compile_chain
+from .clock import SYSTEM_CLOCK, Clock
+from .dryrun import DryRun, DryRunStop
+from .errors import ConfigError, GlasswayError, PlanError
+from .facts import PAYLOAD
+from .outcome import Outcome, outcome_of
+from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
+from .portal import run_sync
+from .record import make_record
+from .stream import Handler, Middleware, Reply, Stream
+from .telemetry import Telemetry
+from .telemetry.names import metrics_of
+from .trace import Stopwatch, Trace
+from .types import Request
+
+Provider = Handler
+"""The terminal: any `async (call) -> reply`. A vendor's object also has `name`, `preview(call)`, `open()` and `aclose()`."""
+
+
+class Lifecycle(Protocol):
+    """What a stage, store or provider with resources has. Both may be called more than once."""
+
+    async def open(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+class Pipeline:
+    """Stages, outermost first, in front of providers. Compiled once; safe for concurrent use; `async with` opens its resources.
+
+    `providers`: one or several; the first serves bare model names. A provider may be a plain async function of the call.
+    `timeout_s`: the deadline of calls that bring none; None means no deadline.
+    `attempts`: the most requests that one call may send to vendors, over retries, fallbacks and hedges.
+    `telemetry`: None for the defaults (Prometheus metrics; traces where OpenTelemetry is configured), False for none at all.
+
+    Raises `PlanError` if the order of the stages cannot work.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[Middleware] = (),
+        provider: Provider | None = None,
+        *,
+        providers: Sequence[Provider] = (),
+        telemetry: Telemetry | bool | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        timeout_s: float | None = 600.0,
+        attempts: int = 10,
+    ) -> None:
+        if attempts < 1:
+            raise ConfigError(f"attempts: expected at least 1, found {attempts}.")
+        self._stages = tuple(zip(_names(stages), stages, strict=True))
+        self._providers = _by_name(([provider] if provider else []) + list(providers))
+        self._advice = check_order([(stage_name(stage), stage) for stage in stages])
+        self._known = frozenset(self._providers)
+        self._chain = compile_chain(self._stages, self._dispatch)
+        self._stage_names = (*(name for name, _ in self._stages), "provider")
+        self._telemetry = _telemetry(telemetry)
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._attempts = attempts
+        self._resources: AsyncExitStack | None = None
+        self._opening = asyncio.Lock()
+        self._closed = False
+        self._in_flight = 0
+
+    # -- one call
+
+    async def send(self, request: Request, options: CallOptions = NO_OPTIONS) -> Reply:
+        """Send one request through the chain. Returns a `Response`, or a `Stream` if the request asks for one.
+
+        Raises errors of `glassway.errors`; each carries the call's `record`.
+        """
+        if self._resources is None:
+            await self.open()
+        trace = self._telemetry.begin(request, options, self._clock) if self._telemetry else None
+        call = self._call(request, options, trace)
+        self._in_flight += 1
+        try:
+            reply = await self._run(call, trace)
+        except BaseException as error:
+            self._finish(call, Outcome(outcome_of(error), error=error))
+            raise
+        return self._hand_over(call, reply)
+
+    async def _run(self, call: Call, trace: Trace | None) -> Reply:
+        if trace is None:
+            return await self._chain.bare(call)
+        if not trace.traced or self._telemetry is None:
+            return await self._chain.metered(call)
+        token = self._telemetry.attach(trace)
+        try:
+            return await self._chain.metered(call)
+        finally:
+            self._telemetry.detach(token)
+
+    def _hand_over(self, call: Call, reply: Reply) -> Reply:
+        if not isinstance(reply, Stream):
+            return reply.with_record(self._finish(call, Outcome("completed", response=reply)))
+        trace = call.state.trace
+        watch = None
+        if trace is not None:
+            trace.root.end_ns = call.clock.now_ns()
+            watch = Stopwatch(trace)
+            reply.meter(watch)
+            if trace.traced and self._telemetry is not None:
+                reply.suspend(self._telemetry.around(trace))
+        return reply.when_done(lambda outcome: self._finish(call, outcome, watch))
+
+    def _finish(self, call: Call, outcome: Outcome, watch: Stopwatch | None = None) -> Any:
+        state, trace = call.state, call.state.trace
+        state.finished = True
+        self._in_flight -= 1
+        if trace is not None:
+            trace.end_ns = watch.stop() if watch else state.clock.now_ns()
+            trace.root.end_ns = trace.root.end_ns or trace.end_ns
+        record = make_record(call, outcome, self._stage_names)
+        if isinstance(outcome.error, GlasswayError):
+            outcome.error.record = record
+            outcome.error.attempts = state.attempts_made
+        if self._telemetry is not None:
+            self._telemetry.finish(record, outcome)
+        if watch is not None or isinstance(outcome.error, GlasswayError):
+            outcome.attach(record)
+        return record
+
+    def _call(self, request: Request, options: CallOptions, trace: Trace | None, *, dry_run: bool = False) -> Call:
+        return Call.start(
+            request,
+            options=options,
+            clock=self._clock,
+            known=self._known,
+            attempt_budget=self._attempts,
+            timeout_s=self._timeout_s,
+            trace=trace,
+            dry_run=dry_run,
+        )
+
+    async def _dispatch(self, call: Call) -> Reply:
+        provider = self._provider_of(call)
+        if call.dry_run:
+            preview = getattr(provider, "preview", None)
+            call.set(PAYLOAD, preview(call) if preview else {})
+            raise DryRunStop
+        return await attempt(call, getattr(provider, "name", None) or stage_name(provider), provider)
+
+    def _provider_of(self, call: Call) -> Provider:
+        if not self._providers:
+            raise PlanError("The pipeline has no provider. Give it one: Pipeline(stages, providers=[OpenAI()]).")
+        name = call.target.provider
+        if name is None:
+            return next(iter(self._providers.values()))
+        if name not in self._providers:
+            raise PlanError(f"No provider {name!r} in this pipeline; it has {', '.join(self._providers)}. Add it to `providers`.", model=str(call.target))
+        return self._providers[name]
+
+    # -- what it is
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The providers by name; the first serves bare model names."""
+        return dict(self._providers)
+
+    @property
+    def stages(self) -> Mapping[str, Middleware]:
+        """The stages by name, outermost first."""
+        return dict(self._stages)
+
+    @property
+    def telemetry(self) -> Telemetry | None:
+        """Where spans and metrics go; None if they are off."""
+        return self._telemetry
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that have not ended; an open stream is one."""
+        return self._in_flight
+
+    @overload
+    def explain(self) -> Plan: ...
+
+    @overload
+    def explain(self, request: Request, options: CallOptions = NO_OPTIONS) -> DryRun: ...
+
+    def explain(self, request: Request | None = None, options: CallOptions = NO_OPTIONS) -> Plan | DryRun:
+        """Without a request: the plan. With one: a dry run through the real stages, which dispatches, stores and bills nothing."""
+        return self._plan() if request is None else run_sync(self.aexplain, request, options)
+
+    async def aexplain(self, request: Request, options: CallOptions = NO_OPTIONS) -> DryRun:
+        """The dry run, for callers on an event loop."""
+        await self.open()
+        call = self._call(request, options, Trace(self._clock), dry_run=True)
+        reply: Reply | None = None
+        error: BaseException | None = None
+        try:
+            reply = await self._chain.metered(call)
+        except DryRunStop:
+            pass
+        except GlasswayError as refused:
+            error = refused
+        if isinstance(reply, Stream):
+            await reply.aclose()
+        return DryRun.of(call, self._plan(), answered=reply is not None, error=error)
+
+    def _plan(self) -> Plan:
+        planned = tuple(
+            PlannedStage(position, name, settings_of(stage), rule_of(stage), spans=(name,), metrics=metrics_of(rule_of(stage).provides))
+            for position, (name, stage) in enumerate(self._stages)
+        )
+        return Plan(planned, tuple(self._providers), tuple(self._advice))
+
+    # -- lifecycle
+
+    async def open(self) -> None:
+        """Open what stages and providers hold. Called by `async with`, and by the first call otherwise."""
+        async with self._opening:
+            if self._closed:
+                raise ConfigError("This pipeline is closed. Make a new one: a closed one is not opened again.")
+            if self._resources is not None:
+                return
+            stack = AsyncExitStack()
+            for part in (*self._providers.values(), *(stage for _, stage in self._stages)):
+                if hasattr(part, "aclose"):
+                    stack.push_async_callback(part.aclose)
+                if hasattr(part, "open"):
+                    await part.open()
+            self._resources = stack
+
+    async def aclose(self) -> None:
+        """Flush and close what was opened, stages before providers. Calls are refused from now on."""
+        self._closed = True
+        stack, self._resources = self._resources, None
+        if stack is not None:
+            await stack.aclose()
+        if self._telemetry is not None:
+            await asyncio.to_thread(self._telemetry.flush)
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"Pipeline({' -> '.join((*(name for name, _ in self._stages), ' | '.join(self._providers) or 'no provider'))})"
+
+
+def _names(stages: Sequence[Middleware]) -> list[str]:
+    """Names of stages; a second one of a kind gets a number."""
+    names: list[str] = []
+    for stage in stages:
+        if not callable(stage):
+            raise PlanError(f"A stage is an async function of (call, call_next) or an object that can be called; found {type(stage).__name__}.")
+        name = stage_name(stage)
+        again = sum(1 for other in names if other.split("#")[0] == name)
+        names.append(f"{name}#{again + 1}" if again else name)
+    return names
+
+
+def _by_name(providers: Sequence[Provider]) -> dict[str, Provider]:
+    named: dict[str, Provider] = {}
+    for provider in providers:
+        name = getattr(provider, "name", None) or stage_name(provider)
+        if name in named:
+            raise PlanError(f"Two providers are called {name!r}. Give one of them another name: name='{name}-2'.")
+        named[name] = provider
+    return named
+
+
+def _telemetry(chosen: Telemetry | bool | None) -> Telemetry | None:
+    if isinstance(chosen, Telemetry):
+        return chosen
+    return None if chosen is False else Telemetry.default()

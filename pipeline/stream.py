@@ -1,0 +1,354 @@
+"""Streams: blocks of chunks in, chunks out, and exactly one end whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from .errors import StageError, StreamInterruptedError
+from .outcome import End, Observer, Outcome, notify, outcome_of, without_partial
+from .trace import Frame, Stopwatch
+from .types import Assemble, Response
+
+if TYPE_CHECKING:
+    from .call import Call
+
+Block = Sequence[Any]
+"""Chunks that arrived together: one await a block, not one a chunk."""
+
+Step = Callable[[Any], Any]
+"""`Chunk -> Chunk | None`; None takes the chunk out."""
+
+ChunkGenerator = Callable[[AsyncIterator[Any]], AsyncGenerator[Any, None]]
+
+
+class Source(Protocol):
+    """Where blocks come from. Read by one task at a time."""
+
+    async def read(self) -> Block:
+        """The next block; an empty one is the complete end. Raises what went wrong."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of everything, now. May be called more than once, and before the end."""
+        ...
+
+
+class Stream:
+    """A reply that arrives in chunks. Iterate it (once), use it as a context manager, or take the whole `response()`.
+
+    However it ends - completed, failed, closed early, cancelled, dropped and garbage-collected - each observer runs
+    exactly once, and what the stream held is released.
+    """
+
+    __slots__ = ("__weakref__", "_assemble", "_blocks", "_buffer", "_failure", "_first", "_loop", "_meter", "_observers", "_outcome",
+                 "_reading", "_source", "_source_frame", "_steps", "_suspend")  # fmt: skip
+
+    def __init__(self, source: Source, assemble: Assemble, *, first: Block = ()) -> None:
+        """`first` is a block that was read already: priming turns failures before output into ordinary exceptions."""
+        self._source = source
+        self._assemble = assemble
+        self._first = first
+        self._buffer: deque[Any] = deque()
+        self._blocks: list[Block] = []
+        self._steps: list[list[Any]] = []  # [step, frame | None], outermost last
+        self._observers: list[list[Any]] = []  # [observer, frame | None], inner stage first
+        self._source_frame: Frame | None = None
+        self._meter = _Meter()
+        self._suspend: Callable[[Awaitable[Block]], Awaitable[Block]] | None = None
+        self._failure: BaseException | None = None
+        self._outcome: Outcome | None = None
+        self._reading = False
+        self._loop = asyncio.get_running_loop()
+
+    # -- for stages
+
+    def map(self, step: Step) -> Self:
+        """Pass every chunk through `step` on its way out. Not for waiting: `through` does that."""
+        self._steps.append([step, None])
+        return self
+
+    def through(self, generator: ChunkGenerator) -> Self:
+        """Pass the chunks through an async generator that may hold some back, add some, or wait."""
+        self._source = _Through(self._meter, self._source, self._steps, self._source_frame, self._first, generator)
+        self._source_frame = None
+        self._first = ()
+        self._steps = []
+        return self
+
+    def when_done(self, observer: Observer) -> Self:
+        """Run `observer(outcome)` exactly once, at the end. Observers run inner stage first; one that raises is reported."""
+        if self._outcome is not None:
+            notify(observer, self._outcome)
+        else:
+            self._observers.append([observer, None])
+        return self
+
+    # -- for the chain
+
+    def attend(self, wrap: Callable[[Source, Block], Source]) -> None:
+        """Read the source through another one from now on; `wrap` also sees the block that was read already."""
+        self._source = wrap(self._source, self._first)
+
+    def claim(self, frame: Frame) -> None:
+        """What was added since the last claim belongs to this stage."""
+        if self._source_frame is None:
+            self._source_frame = frame
+        for layer in (*self._steps, *self._observers):
+            if layer[1] is None:
+                layer[1] = frame
+
+    def meter(self, watch: Stopwatch) -> None:
+        """Book the time of the stream from now on."""
+        self._meter.watch = watch
+
+    def suspend(self, around: Callable[[Awaitable[Block]], Awaitable[Block]]) -> None:
+        """Run every read inside `around`, which sets a context for that one awaited step."""
+        self._suspend = around
+
+    # -- for the consumer
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._buffer:
+            return self._buffer.popleft()
+        return await self._next_of_block()
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        """The same chunks, in the blocks in which they arrived. Close the stream itself if you stop early."""
+        while self._outcome is None or self._buffer:
+            if not self._buffer and not await self._fill():
+                return
+            block = tuple(self._buffer)
+            self._buffer.clear()
+            yield block
+
+    async def response(self) -> Response:
+        """Read to the end and return the whole response. May be called after iterating, and more than once.
+
+        Raises what the stream failed with; `StreamInterruptedError.partial` has what had arrived.
+        """
+        while await self._fill():
+            self._buffer.clear()
+        outcome = self._outcome
+        if outcome is not None and outcome.error is not None:
+            raise outcome.error
+        if outcome is None or outcome.response is None or not outcome.ok:
+            raise StreamInterruptedError("The stream was closed before its end: there is no whole response.", retryable=False)
+        return outcome.response
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it runs."""
+        return self._outcome
+
+    async def aclose(self) -> None:
+        """Stop reading and release the connection. Safe at any time, and more than once."""
+        self._buffer.clear()
+        if self._settle("closed"):
+            await self._source.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        if getattr(self, "_outcome", True) is None and self._settle("abandoned"):
+            _release_later(self._loop, self._source)
+
+    # -- inside
+
+    async def _next_of_block(self) -> Any:
+        if not await self._fill():
+            raise StopAsyncIteration
+        return self._buffer.popleft()
+
+    async def _fill(self) -> bool:
+        """Read until there are chunks to hand out; false at the end. Raises what went wrong, once the chunks before it are out."""
+        if self._reading:
+            raise StageError("A stream is read by one task at a time; two are reading this one.")
+        if self._outcome is not None:
+            return False
+        self._reading = True
+        try:
+            while not self._buffer:
+                if self._failure is not None:
+                    raise self._failure
+                block = await self._read()
+                if not block:
+                    self._settle("completed")
+                    await self._source.aclose()
+                    return False
+                self._take(block)
+        except BaseException as error:
+            await self._fail(error)
+            raise
+        finally:
+            self._reading = False
+        return True
+
+    async def _read(self) -> Block:
+        if self._first:
+            block, self._first = self._first, ()
+            return block
+        watch = self._meter.watch
+        if watch is not None:
+            watch.switch(self._source_frame)
+        try:
+            return await (self._source.read() if self._suspend is None else self._suspend(self._source.read()))
+        finally:
+            if watch is not None:
+                watch.switch(None)
+
+    def _take(self, block: Block) -> None:
+        block, self._failure = _stepped(block, self._steps, self._meter.watch)
+        if block:
+            self._blocks.append(block)
+            self._buffer.extend(block)
+
+    async def _fail(self, error: BaseException) -> None:
+        if without_partial(error):
+            error.partial = self._partial()  # type: ignore[attr-defined]  # without_partial looked
+        if self._settle(outcome_of(error, mid_stream=bool(self._blocks)), error):
+            await self._source.aclose()
+
+    def _partial(self) -> Response | None:
+        return self._assemble([chunk for block in self._blocks for chunk in block]) if self._blocks else None
+
+    def _settle(self, end: End, error: BaseException | None = None) -> bool:
+        """Make the outcome and tell the observers; false if that was done before."""
+        if self._outcome is not None:
+            return False
+        count = sum(map(len, self._blocks))
+        outcome = self._outcome = Outcome(end, make=self._partial, error=error, chunks=count)
+        watch = self._meter.watch
+        for observer, frame in self._observers:
+            if watch is not None:
+                watch.switch(frame)
+            notify(observer, outcome)
+        self._observers.clear()
+        return True
+
+
+class _Meter:
+    """The stopwatch of a stream, once there is one; shared by its layers."""
+
+    __slots__ = ("watch",)
+
+    def __init__(self) -> None:
+        self.watch: Stopwatch | None = None
+
+
+class _Through:
+    """A source made of another source and a generator."""
+
+    def __init__(self, meter: _Meter, inner: Source, steps: list[list[Any]], frame: Frame | None, first: Block, generator: ChunkGenerator) -> None:
+        self._meter = meter
+        self._inner = inner
+        self._steps = steps
+        self._frame = frame
+        self._first = first
+        self._generator = generator(self._chunks())
+
+    async def read(self) -> Block:
+        async for chunk in self._generator:
+            return (chunk,)
+        return ()
+
+    async def aclose(self) -> None:
+        try:
+            await self._generator.aclose()
+        finally:
+            await self._inner.aclose()
+
+    async def _chunks(self) -> AsyncIterator[Any]:
+        while block := await self._pull():
+            block, failure = _stepped(block, self._steps, self._meter.watch)
+            for chunk in block:
+                yield chunk
+            if failure is not None:
+                raise failure
+
+    async def _pull(self) -> Block:
+        if self._first:
+            block, self._first = self._first, ()
+            return block
+        watch = self._meter.watch
+        before = watch.switch(self._frame) if watch is not None else None
+        try:
+            return await self._inner.read()
+        finally:
+            if watch is not None:
+                watch.switch(before)
+
+
+def _stepped(block: Block, steps: list[list[Any]], watch: Stopwatch | None) -> tuple[Block, BaseException | None]:
+    """The block after all steps. A step that raises ends the stream behind the chunks before it, however they were cut into blocks."""
+    failure: BaseException | None = None
+    for step, frame in steps:
+        if not block:
+            break
+        before = watch.switch(frame) if watch is not None else None
+        kept: list[Any] = []
+        try:
+            for chunk in block:
+                if (after := step(chunk)) is not None:
+                    kept.append(after)
+        except Exception as error:  # noqa: BLE001 - kept, and raised when the chunks before it are out
+            failure = error
+        block = kept
+        if watch is not None:
+            watch.switch(before)
+    return block, failure
+
+
+def _release_later(loop: asyncio.AbstractEventLoop, source: Source) -> None:
+    """Close a source from a finaliser, which may run in any thread and cannot wait."""
+    if loop.is_closed():
+        return
+    loop.call_soon_threadsafe(_close, loop, source)
+
+
+def _close(loop: asyncio.AbstractEventLoop, source: Source) -> None:
+    task = loop.create_task(source.aclose())
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+
+
+_closing: set[asyncio.Task[None]] = set()
+"""A task that nobody holds may be collected before it is done."""
+
+
+Reply = Response | Stream
+
+Handler = Callable[["Call"], Awaitable[Reply]]
+"""The rest of the chain, as a stage sees it."""
+
+Middleware = Callable[["Call", Handler], Awaitable[Reply]]
+"""A stage: an async function of the call and the rest of the chain."""
+
+
+def when_done(reply: Reply, observer: Observer) -> Reply:
+    """Run `observer(outcome)` exactly once: now for a response, at its end for a stream. Returns the reply."""
+    if isinstance(reply, Stream):
+        return reply.when_done(observer)
+    notify(observer, Outcome("completed", response=reply))
+    return reply
+
+
+async def observed(call: Call, call_next: Handler, observer: Observer) -> Reply:
+    """`await call_next(call)`, with `observer(outcome)` run exactly once however it ends, an exception before output included."""
+    try:
+        reply = await call_next(call)
+    except BaseException as error:
+        notify(observer, Outcome(outcome_of(error), error=error))
+        raise
+    return when_done(reply, observer)
+

@@ -1,0 +1,141 @@
+"""The lean recording of one call: frames with start and end, and the stopwatch of its stream.
+
+Spans are made of this later, off the call's path, and only for traces that are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from .clock import Clock
+from .facts import Attempt
+
+
+class Frame:
+    """One stage at work once: a retry opens a new one for everything inside it."""
+
+    __slots__ = ("end_ns", "error", "facts", "index", "parent", "span_id", "start_ns", "stream_ns")
+
+    def __init__(self, index: int, parent: Frame | None, start_ns: int) -> None:
+        """`index` is the stage's place in the pipeline; -1 is the call itself."""
+        self.index = index
+        self.parent = parent
+        self.start_ns = start_ns
+        self.end_ns = 0
+        self.stream_ns = 0
+        """Time spent on the stream after the stage had returned it."""
+        self.error: BaseException | None = None
+        self.span_id = 0
+        self.facts: list[tuple[int, str, Any]] | None = None
+        """(when, slot name, value), in the traced chain only."""
+
+
+class AttemptListener(Protocol):
+    """Told of each request to a vendor while it is under way."""
+
+    def attempt_begins(self, attempt: Attempt) -> None: ...
+
+    def attempt_ends(self, attempt: Attempt) -> None: ...
+
+
+class Trace:
+    """All frames of one call. Sequential frames' self times add up to the call's duration to the nanosecond."""
+
+    __slots__ = ("clock", "consumer_ns", "end_ns", "flags", "frames", "root", "span_id", "start_wall_ns", "telemetry", "trace_id", "traced")
+
+    def __init__(self, clock: Clock, *, traced: bool = False) -> None:
+        self.clock = clock
+        self.traced = traced
+        self.root = Frame(-1, None, clock.now_ns())
+        self.start_wall_ns = clock.wall_ns()
+        self.frames: list[Frame] = []
+        self.consumer_ns = 0
+        """Time between chunks that the consumer took."""
+        self.end_ns = 0
+        self.trace_id = 0
+        """128 bits; 0 where nobody keeps traces."""
+        self.span_id = 0
+        """64 bits: the logical span's."""
+        self.flags = 0
+        """W3C trace flags: bit 0 sampled, bit 1 random."""
+        self.telemetry: AttemptListener | None = None
+        """What keeps real spans for this call, if anything does."""
+
+    def open(self, index: int, parent: Frame | None) -> Frame:
+        """Begin a stage's frame."""
+        frame = Frame(index, parent, self.clock.now_ns())
+        self.frames.append(frame)
+        return frame
+
+    def attempt_begins(self, attempt: Attempt) -> None:
+        """A request is about to be sent. Telemetry that keeps real spans gives it its `span_id` here."""
+        if self.telemetry is not None:
+            self.telemetry.attempt_begins(attempt)
+
+    def attempt_ends(self, attempt: Attempt) -> None:
+        """The answer has ended."""
+        if self.telemetry is not None:
+            self.telemetry.attempt_ends(attempt)
+
+    @property
+    def duration_ns(self) -> int:
+        """From the call's start to its end, the consumer's time included."""
+        return self.end_ns - self.root.start_ns
+
+    def self_times(self) -> dict[Frame, int]:
+        """Nanoseconds that each frame spent itself: its own duration minus the union of its children's, plus its stream time.
+
+        Children that overlap (hedging) are counted once in their parent, so that the parent's self time is never
+        negative; the sum over all frames then exceeds the duration by the overlap.
+        """
+        children: dict[Frame, list[Frame]] = {}
+        for frame in self.frames:
+            if frame.parent is not None:
+                children.setdefault(frame.parent, []).append(frame)
+        return {frame: _exclusive(frame, children.get(frame, ())) for frame in (self.root, *self.frames)}
+
+
+def _exclusive(frame: Frame, children: Sequence[Frame]) -> int:
+    return frame.end_ns - frame.start_ns - _union(children, frame.end_ns) + frame.stream_ns
+
+
+def _union(frames: Iterable[Frame], limit_ns: int) -> int:
+    covered, until = 0, 0
+    for frame in frames:  # in order of their start, as they were opened
+        end_ns = min(frame.end_ns or limit_ns, limit_ns)
+        start_ns = max(frame.start_ns, until)
+        if end_ns > start_ns:
+            covered += end_ns - start_ns
+            until = end_ns
+    return covered
+
+
+class Stopwatch:
+    """Attributes a stream's time to whoever works: each switch books the time since the last one."""
+
+    __slots__ = ("_current", "_last_ns", "_now", "_trace")
+
+    def __init__(self, trace: Trace) -> None:
+        """Starts with the consumer at work, at the moment the call's root frame ended."""
+        self._trace = trace
+        self._now = trace.clock.now_ns
+        self._current: Frame | None = None
+        self._last_ns = trace.root.end_ns
+
+    def switch(self, to: Frame | None) -> Frame | None:
+        """Book the time so far and go on for `to` (None: the consumer). Returns who worked until now."""
+        now_ns = self._now()
+        before = self._current
+        if before is None:
+            self._trace.consumer_ns += now_ns - self._last_ns
+        else:
+            before.stream_ns += now_ns - self._last_ns
+        self._last_ns = now_ns
+        self._current = to
+        return before
+
+    def stop(self) -> int:
+        """Book the rest; returns the time of the end."""
+        self.switch(self._current)
+        return self._last_ns

@@ -1,0 +1,154 @@
+"""Messages and their parts, in OpenAI's shape, with room for what other vendors need on the next turn.
+
+Source: https://platform.openai.com/docs/api-reference/chat/create
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Tag
+
+from .base import Model
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
+class _Part(Model):
+    cache_control: dict[str, Any] | None = None
+    """A vendor's mark "cache the prompt up to here" (Anthropic: `{"type": "ephemeral", "ttl": "5m"}`)."""
+
+
+class TextPart(_Part):
+    """`{"type": "text", "text": ...}`"""
+
+    type: Literal["text"] = "text"
+    text: str
+
+
+class ImageURL(Model):
+    """`url` is `https:` or a `data:` URL with base64; `detail` is `auto | low | high`."""
+
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(_Part):
+    """`{"type": "image_url", "image_url": {"url": ...}}`"""
+
+    type: Literal["image_url"] = "image_url"
+    image_url: ImageURL
+
+
+class InputAudio(Model):
+    """`data` is base64, `format` a name such as `wav` or `mp3`."""
+
+    data: str
+    format: str
+
+
+class AudioPart(_Part):
+    """`{"type": "input_audio", "input_audio": {...}}`"""
+
+    type: Literal["input_audio"] = "input_audio"
+    input_audio: InputAudio
+
+
+class FileData(Model):
+    """A document: `file_data` (a `data:` URL) with `filename`, or the `file_id` of an uploaded one."""
+
+    file_data: str | None = None
+    file_id: str | None = None
+    filename: str | None = None
+
+
+class FilePart(_Part):
+    """`{"type": "file", "file": {...}}`"""
+
+    type: Literal["file"] = "file"
+    file: FileData
+
+
+class RefusalPart(_Part):
+    """`{"type": "refusal", "refusal": ...}`"""
+
+    type: Literal["refusal"] = "refusal"
+    refusal: str
+
+
+class OtherPart(_Part):
+    """A part of a type that we do not know; kept as it came."""
+
+    type: str
+
+
+_KNOWN_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+
+
+def _part_tag(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return kind if kind in _KNOWN_PARTS else "other"
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag("text")]
+    | Annotated[ImagePart, Tag("image_url")]
+    | Annotated[AudioPart, Tag("input_audio")]
+    | Annotated[FilePart, Tag("file")]
+    | Annotated[RefusalPart, Tag("refusal")]
+    | Annotated[OtherPart, Tag("other")],
+    Discriminator(_part_tag),
+]
+
+
+class FunctionCall(Model):
+    """`arguments` is the JSON text that the model wrote, unparsed: it may be invalid."""
+
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(Model):
+    """The model asks for a tool to be run; the answer goes back as a `tool` message with this `id`."""
+
+    id: str
+    type: str = "function"
+    function: FunctionCall | None = None
+
+
+class ReasoningBlock(Model):
+    """One block of reasoning as the vendor signed or encrypted it, to be sent back on the next turn unchanged.
+
+    `text` is readable reasoning, `signature` proves it, `data` is the encrypted form. `index` is the block's place in
+    the vendor's answer.
+    """
+
+    type: str = "thinking"
+    text: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+    index: int | None = None
+    provider: str | None = None
+
+
+class Message(Model):
+    """One turn. A response's message can be appended to the next request's as it is."""
+
+    role: Role
+    content: str | tuple[Part, ...] | None = None
+    name: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    tool_call_id: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning_blocks: tuple[ReasoningBlock, ...] | None = None
+    audio: dict[str, Any] | None = None
+    annotations: tuple[dict[str, Any], ...] | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the content; parts that are not text are left out."""
+        if isinstance(self.content, str):
+            return self.content
+        return "".join(part.text for part in self.content or () if isinstance(part, TextPart))

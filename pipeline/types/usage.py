@@ -1,0 +1,75 @@
+"""Token counts, meaning the same for every vendor."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+UsageSource = Literal["provider", "partial", "tokenizer", "missing"]
+"""Who counted: the vendor; the vendor, before a stream was cut; we, by estimate; nobody."""
+
+
+class _Details(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class PromptTokensDetails(_Details):
+    """Parts of `prompt_tokens`; each is included in it."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class CompletionTokensDetails(_Details):
+    """Parts of `completion_tokens`; each is included in it."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class Usage(BaseModel):
+    """Tokens of one exchange, in OpenAI's terms.
+
+    `prompt_tokens` includes tokens read from and written to the vendor's cache; `completion_tokens` includes
+    reasoning. Codecs of vendors that count otherwise (Anthropic) add up before they make one of these.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    total_tokens: int = 0
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens that the vendor read from its cache."""
+        return (self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None) or 0
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Prompt tokens that the vendor wrote to its cache."""
+        return (self.prompt_tokens_details.cache_write_tokens if self.prompt_tokens_details else None) or 0
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Completion tokens spent on reasoning."""
+        return (self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else None) or 0
+
+    def anomalies(self) -> tuple[str, ...]:
+        """Which invariants do not hold, by name; empty when the counts are consistent."""
+        checks = {
+            "cached_exceeds_prompt": self.cached_tokens + self.cache_write_tokens > self.prompt_tokens,
+            "reasoning_exceeds_completion": self.reasoning_tokens > self.completion_tokens,
+            "total_is_not_the_sum": bool(self.total_tokens)
+            and self.total_tokens != self.prompt_tokens + self.completion_tokens,
+            "negative": min(self.prompt_tokens, self.completion_tokens, self.total_tokens) < 0,
+        }
+        return tuple(name for name, broken in checks.items() if broken)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: only what was set."""
+        return self.model_dump(mode="json", exclude_unset=True)
