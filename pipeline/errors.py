@@ -157,9 +157,13 @@ class StageError(GlasswayError):
 
 
 class APIError(GlasswayError):
-    """The vendor answered with an error, answered nonsense, or could not be reached."""
+    """The vendor answered with an error, answered nonsense, or could not be reached.
+
+    `partial`: of a stream, the response assembled from what had arrived; None when nothing had.
+    """
 
     fault: Fault = "provider"
+    partial: Response | None = None
 
 
 class APIConnectionError(APIError):
@@ -258,14 +262,10 @@ class ServiceUnavailableError(APIStatusError):
 
 
 class StreamInterruptedError(APIError):
-    """A stream ended without its finish: cut, stalled past the deadline, or an error event inside it.
-
-    `partial` is the response assembled from what had arrived; None when nothing had.
-    """
+    """A stream ended without its finish: cut, or broken in the middle."""
 
     kind: ClassVar[Kind] = "stream_interrupted"
     retryable = True
-    partial: Response | None = None
 
 
 class ResponseValidationError(APIError):

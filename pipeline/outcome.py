@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from .errors import GlasswayError, error_kind
+from .errors import error_kind
 from .types import Response
 
 if TYPE_CHECKING:
@@ -100,8 +100,3 @@ def outcome_of(error: BaseException, *, mid_stream: bool = False) -> End:
 
 def _with_record(response: Response | None, record: Record) -> Response | None:
     return response.with_record(record) if response is not None else None
-
-
-def without_partial(error: BaseException) -> bool:
-    """Whether a stream's partial response still has to be put on this error."""
-    return isinstance(error, GlasswayError) and getattr(error, "partial", "absent") is None

@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from .errors import StageError, StreamInterruptedError
-from .outcome import End, Observer, Outcome, notify, outcome_of, without_partial
+from .errors import APIError, StageError, StreamInterruptedError
+from .outcome import End, Observer, Outcome, notify, outcome_of
 from .trace import Frame, Stopwatch
 from .types import Assemble, Response
 
@@ -214,8 +214,8 @@ class Stream:
             self._buffer.extend(block)
 
     async def _fail(self, error: BaseException) -> None:
-        if without_partial(error):
-            error.partial = self._partial()  # type: ignore[attr-defined]  # without_partial looked
+        if isinstance(error, APIError) and error.partial is None:
+            error.partial = self._partial()
         if self._settle(outcome_of(error, mid_stream=bool(self._blocks)), error):
             await self._source.aclose()
 

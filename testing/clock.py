@@ -1,0 +1,108 @@
+"""A clock that only moves when told to, or when everybody sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+_QUIET_TICKS = 25
+"""Rounds of the event loop without news after which everybody is taken to be asleep."""
+
+
+class FakeClock:
+    """A `Clock` for tests: `sleep` returns as soon as nothing else is left to do, and time has moved by exactly that much.
+
+    `tick_ns`: how far each look at the clock moves it, so that work takes time too. `start_s`: wall time at the beginning,
+    seconds since 1970. One per test; not for several event loops.
+    """
+
+    def __init__(self, *, tick_ns: int = 0, start_s: int = 1_750_000_000) -> None:
+        self._now_ns = 0
+        self._tick_ns = tick_ns
+        self._start_ns = start_s * 1_000_000_000
+        self._order = itertools.count()
+        self._waiting: list[tuple[int, int, bool, Callable[[], None]]] = []
+        self._pumping = False
+        self._news = 0
+
+    def now_ns(self) -> int:
+        """Monotonic nanoseconds."""
+        self._now_ns += self._tick_ns
+        return self._now_ns
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970."""
+        return self._start_ns + self._now_ns
+
+    @property
+    def slept_s(self) -> float:
+        """Seconds that have passed on this clock."""
+        return self._now_ns / 1e9
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass: wakes who slept until then, and fires limits that are over."""
+        self._advance_to(self._now_ns + int(seconds * 1e9))
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait on this clock; takes no real time."""
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        woken = asyncio.get_running_loop().create_future()
+        self._wait(seconds, lambda: _wake(woken), sleeper=True)
+        self._pump()
+        await woken
+
+    def limit(self, seconds: float) -> AbstractAsyncContextManager[object]:
+        """A block that raises `TimeoutError` when `seconds` of this clock are over."""
+        return self._limit(seconds)
+
+    @asynccontextmanager
+    async def _limit(self, seconds: float) -> AsyncIterator[None]:
+        live = True
+        async with asyncio.timeout(None) as timeout:
+            self._wait(seconds, lambda: timeout.reschedule(0) if live else None, sleeper=False)
+            try:
+                yield
+            finally:
+                live = False
+
+    def _wait(self, seconds: float, wake: Callable[[], None], *, sleeper: bool) -> None:
+        self._news += 1
+        until_ns = self._now_ns + int(seconds * 1e9)
+        heapq.heappush(self._waiting, (until_ns, next(self._order), sleeper, wake))
+
+    def _advance_to(self, until_ns: int) -> None:
+        while self._waiting and self._waiting[0][0] <= until_ns:
+            due_ns, _, _, wake = heapq.heappop(self._waiting)
+            self._now_ns = max(self._now_ns, due_ns)
+            wake()
+        self._now_ns = max(self._now_ns, until_ns)
+
+    def _pump(self) -> None:
+        if not self._pumping:
+            self._pumping = True
+            asyncio.get_running_loop().call_soon(self._when_quiet, _QUIET_TICKS, self._news)
+
+    def _when_quiet(self, ticks: int, news: int) -> None:
+        loop = asyncio.get_running_loop()
+        if news != self._news:
+            loop.call_soon(self._when_quiet, _QUIET_TICKS, self._news)
+        elif ticks:
+            loop.call_soon(self._when_quiet, ticks - 1, news)
+        else:
+            self._pumping = False
+            self._wake_next()
+
+    def _wake_next(self) -> None:
+        if any(sleeper for _, _, sleeper, _ in self._waiting):
+            self._advance_to(self._waiting[0][0])
+            self._pump()
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
