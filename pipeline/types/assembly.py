@@ -36,12 +36,16 @@ def _note_head(head: dict[str, Any], chunk: ChatChunk) -> None:
 
 def _choice(index: int, parts: Sequence[ChoiceDelta]) -> Choice:
     finish = next((part for part in reversed(parts) if part.finish_reason is not None), None)
+    extra: dict[str, Any] = {}
+    for part in parts:
+        extra.update(part.extra or {})
     return Choice.model_construct(
         index=index,
         message=_message(parts),
         finish_reason=finish.finish_reason if finish else None,
         native_finish_reason=finish.native_finish_reason if finish else None,
         logprobs=_logprobs(part.logprobs for part in parts),
+        **extra,
     )
 
 
@@ -103,7 +107,10 @@ def _reasoning_block(index: int, pieces: Sequence[ReasoningDelta]) -> ReasoningB
     fields = {name: _joined(getattr(piece, name) for piece in pieces) for name in ("text", "signature", "data")}
     ids = {name: next((v for p in pieces if (v := getattr(p, name))), None) for name in ("id", "provider")}
     present = {name: value for name, value in (fields | ids).items() if value is not None}
-    return ReasoningBlock.model_construct(type=pieces[0].type, index=index, **present)
+    extra: dict[str, Any] = {}
+    for piece in pieces:
+        extra.update(piece.extra or {})
+    return ReasoningBlock.model_construct(type=pieces[0].type, index=index, **present, **extra)
 
 
 def _logprobs(parts: Iterable[Any]) -> dict[str, Any] | None:

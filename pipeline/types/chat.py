@@ -167,6 +167,7 @@ class ReasoningDelta(NamedTuple):
     data: str | None = None
     id: str | None = None
     provider: str | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 class Delta(NamedTuple):
@@ -191,6 +192,7 @@ class ChoiceDelta(NamedTuple):
     finish_reason: FinishReason | None = None
     native_finish_reason: str | None = None
     logprobs: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] | None = None
 
 
 class ChatChunk(NamedTuple):
