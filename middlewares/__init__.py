@@ -1,0 +1,10 @@
+"""The stages that come with Glassway."""
+
+from __future__ import annotations
+
+from .callbacks import CallEvent, Callbacks
+from .fallback import Fallback
+from .retry import Retry
+from .timeout import Timeout
+
+__all__ = ["CallEvent", "Callbacks", "Fallback", "Retry", "Timeout"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import SecretStr
 
@@ -14,6 +14,10 @@ from .errors import APITimeoutError
 from .facts import Attempt, Slot, Trail
 from .trace import Frame, Trace
 from .types import Request
+
+if TYPE_CHECKING:
+    from .outcome import Outcome
+    from .record import Record
 
 T = TypeVar("T")
 
@@ -64,18 +68,30 @@ NO_OPTIONS = CallOptions()
 class CallState:
     """What all views of one call share."""
 
-    __slots__ = ("attempts_left", "attempts_made", "clock", "dry_run", "facts", "finished", "id", "options", "requested", "trace")
+    __slots__ = ("attempts_left", "attempts_made", "clock", "dry_run", "facts", "finished", "id", "known", "options", "recorded", "requested", "trace")
 
-    def __init__(self, requested: str, options: CallOptions, clock: Clock, attempt_budget: int, trace: Trace | None, dry_run: bool) -> None:
+    def __init__(
+        self,
+        requested: str,
+        options: CallOptions,
+        clock: Clock,
+        known: frozenset[str],
+        attempt_budget: int,
+        trace: Trace | None,
+        dry_run: bool,
+    ) -> None:
         self.id = os.urandom(8).hex()
         self.requested = requested
         self.options = options
         self.clock = clock
+        self.known = known
+        """Names of the pipeline's providers."""
         self.attempts_left = attempt_budget
         self.attempts_made = 0
         self.trace = trace
         self.dry_run = dry_run
         self.facts: dict[str, Any] = {}
+        self.recorded: list[Callable[[Record, Outcome], object]] = []
         self.finished = False
 
 
@@ -137,7 +153,7 @@ class Call:
         dry_run: bool = False,
     ) -> Self:
         """A new call. `timeout_s` is the default for calls whose options give none."""
-        state = CallState(request.model, options, clock, attempt_budget, trace, dry_run)
+        state = CallState(request.model, options, clock, known, attempt_budget, trace, dry_run)
         limit_s = options.timeout_s if options.timeout_s is not None else timeout_s
         deadline_ns = None if limit_s is None else clock.now_ns() + int(limit_s * 1e9)
         return cls(request, Target.parse(request.model, known), deadline_ns, state, trace.root if trace else None)
@@ -168,6 +184,14 @@ class Call:
     def dry_run(self) -> bool:
         """Whether nothing may be dispatched, stored or charged."""
         return self.state.dry_run
+
+    def when_recorded(self, observer: Callable[[Record, Outcome], object]) -> None:
+        """Run `observer(record, outcome)` once, when the call has ended and its record is complete. It must not wait."""
+        self.state.recorded.append(observer)
+
+    def resolve(self, text: str) -> Target:
+        """`vendor/model` as a target among the pipeline's providers."""
+        return Target.parse(text, self.state.known)
 
     # -- views
 

@@ -153,15 +153,6 @@ class Translation:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
-    """What became of one callback of the call."""
-
-    callback: str
-    event: Literal["start", "chunk", "success", "failure"]
-    outcome: Literal["queued", "dropped", "failed"]
-
-
-@dataclass(frozen=True, slots=True)
 class CapturedContent:
     """Messages after redaction, as JSON text. Only ever made when content capture is switched on."""
 
@@ -178,7 +169,6 @@ CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
 GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")
 COST: Slot[Cost] = Slot("cost", "What the call costs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
-DELIVERIES: Trail[Delivery] = Trail("deliveries", "Callbacks that did not go out as usual.")
 PAYLOAD: Slot[Mapping[str, Any]] = Slot("payload", "The vendor request that a dry run would have sent.")
 
 PRIVATE: frozenset[str] = frozenset({"payload"})

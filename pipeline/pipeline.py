@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Protocol, Self, overload
 
@@ -15,7 +16,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .dryrun import DryRun, DryRunStop
 from .errors import ConfigError, GlasswayError, PlanError
 from .facts import PAYLOAD
-from .outcome import Outcome, outcome_of
+from .outcome import Outcome, notify, outcome_of
 from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
 from .portal import run_sync
 from .record import make_record
@@ -134,6 +135,8 @@ class Pipeline:
             self._telemetry.finish(record, outcome)
         if watch is not None or isinstance(outcome.error, GlasswayError):
             outcome.attach(record)
+        for observer in state.recorded:
+            notify(partial(observer, record), outcome)
         return record
 
     def _call(self, request: Request, options: CallOptions, trace: Trace | None, *, dry_run: bool = False) -> Call:

@@ -1,0 +1,109 @@
+"""Telling others: functions on start, chunk, success and failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal
+
+from ..pipeline.call import Call
+from ..pipeline.delivery import Deliverer, Sink
+from ..pipeline.errors import ConfigError
+from ..pipeline.outcome import Outcome
+from ..pipeline.plan import Rule
+from ..pipeline.record import Record
+from ..pipeline.stream import Handler, Reply, Stream
+from ..pipeline.types import Request, Response
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """What a callback is told.
+
+    `request` is what this stage was handed, `response` what the caller got (of a failed stream, the part that had
+    arrived). `record` has everything else: times, attempts, cost. It comes with success and failure.
+    """
+
+    event: Literal["start", "chunk", "success", "failure"]
+    call_id: str
+    request: Request
+    response: Response | None = None
+    error: BaseException | None = None
+    chunk: Any = None
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """Runs functions, plain or async, on the events of each call, off its path.
+
+    Exactly one of success (the call completed) and failure (it did not: `record.end` says how) is delivered for each
+    call, after it has ended, with its complete record. A
+    callback that is slow or raises delays and breaks nothing: it is logged and counted. Plain functions run in a
+    background thread, async ones on the call's event loop. Closing the pipeline waits for what is queued.
+    """
+
+    rule: ClassVar[Rule] = Rule(
+        better_outside={
+            "Retry": "callbacks tell of calls, not of tries: inside Retry, on_start and on_chunk are told once a try",
+            "Fallback": "callbacks tell of calls, not of tries: inside Fallback, on_start and on_chunk are told once a target",
+            "Cache": "inside Cache, the callbacks are not told of hits",
+        }
+    )
+
+    on_start: Sequence[Sink] = ()
+    on_chunk: Sequence[Sink] = ()
+    on_success: Sequence[Sink] = ()
+    on_failure: Sequence[Sink] = ()
+    queue_size: int = 1000
+    """Events that wait at most, plain and async each; further ones are dropped and counted."""
+    flush_s: float = 5.0
+    """How long closing waits for what is queued."""
+    _deliverer: Deliverer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.queue_size < 1:
+            raise ConfigError(f"Callbacks.queue_size: expected at least 1, found {self.queue_size}.")
+        for item in fields(self):
+            if item.name.startswith("on_"):
+                _check(item.name, getattr(self, item.name))
+        object.__setattr__(self, "_deliverer", Deliverer(self.queue_size))
+
+    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+        """The reply as it is."""
+        if call.dry_run:
+            return await call_next(call)
+        event = CallEvent("start", call.id, call.request)
+        loop = asyncio.get_running_loop()
+        self._offer(self.on_start, event, loop)
+        if self.on_success or self.on_failure:
+            call.when_recorded(lambda record, outcome: self._ended(event, record, outcome, loop))
+        reply = await call_next(call)
+        if self.on_chunk and isinstance(reply, Stream):
+            reply.map(lambda chunk: self._pass(event, chunk, loop))
+        return reply
+
+    async def aclose(self) -> None:
+        """Wait for what is queued, then stop."""
+        await self._deliverer.flush(self.flush_s)
+        self._deliverer.close()
+
+    def _pass(self, event: CallEvent, chunk: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        self._offer(self.on_chunk, replace(event, event="chunk", chunk=chunk), loop)
+        return chunk
+
+    def _ended(self, event: CallEvent, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
+        sinks = self.on_success if outcome.ok else self.on_failure
+        if sinks:
+            name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
+            self._offer(sinks, replace(event, event=name, response=outcome.response, error=outcome.error, record=record), loop)
+
+    def _offer(self, sinks: Sequence[Sink], event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
+        for sink in sinks:
+            self._deliverer.offer(sink, event, loop)
+
+
+def _check(name: str, sinks: object) -> None:
+    if not isinstance(sinks, Sequence) or isinstance(sinks, str) or not all(callable(sink) for sink in sinks):
+        raise ConfigError(f"Callbacks.{name}: expected a list of functions, found {sinks!r}.")
