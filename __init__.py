@@ -1,0 +1,100 @@
+"""Glassway: the LLM gateway that you can see through.
+
+    import glassway as gw
+
+    gw.chat("openai/gpt-4o-mini", "What is 2+2?").text
+
+Everything is loaded when it is first used: importing this costs next to nothing, opens no socket and reads no environment.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .pipeline import errors
+    from .pipeline.call import Call, CallOptions, Limits, Target
+    from .pipeline.client import Client
+    from .pipeline.config import load_config
+    from .pipeline.default import (
+        achat,
+        acompletion,
+        aparse,
+        chat,
+        completion,
+        default_client,
+        explain,
+        parse,
+        quick_setup,
+        register,
+        registry,
+        setup,
+        unregister,
+    )
+    from .pipeline.facts import Slot, Trail
+    from .pipeline.outcome import Outcome
+    from .pipeline.pipeline import Pipeline
+    from .pipeline.plan import Plan, Rule
+    from .pipeline.record import Record
+    from .pipeline.registry import Registry
+    from .pipeline.stream import Handler, Middleware, Reply, Stream, observed, when_done
+    from .pipeline.syncstream import SyncStream
+    from .pipeline.telemetry import Telemetry
+    from .pipeline.types import ChatChunk, ChatRequest, ChatResponse, Message, Request, Response, Usage
+    from .providers import Anthropic, OpenAI, OpenAICompatible, Simulated, provider
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "pipeline": ("errors",),
+    "pipeline.call": ("Call", "CallOptions", "Limits", "Target"),
+    "pipeline.client": ("Client",),
+    "pipeline.config": ("load_config",),
+    "pipeline.default": (
+        "achat",
+        "acompletion",
+        "aparse",
+        "chat",
+        "completion",
+        "default_client",
+        "explain",
+        "parse",
+        "quick_setup",
+        "register",
+        "registry",
+        "setup",
+        "unregister",
+    ),
+    "pipeline.facts": ("Slot", "Trail"),
+    "pipeline.outcome": ("Outcome",),
+    "pipeline.pipeline": ("Pipeline",),
+    "pipeline.plan": ("Plan", "Rule"),
+    "pipeline.record": ("Record",),
+    "pipeline.registry": ("Registry",),
+    "pipeline.stream": ("Handler", "Middleware", "Reply", "Stream", "observed", "when_done"),
+    "pipeline.syncstream": ("SyncStream",),
+    "pipeline.telemetry": ("Telemetry",),
+    "pipeline.types": ("ChatChunk", "ChatRequest", "ChatResponse", "Message", "Request", "Response", "Usage"),
+    "providers": ("Anthropic", "OpenAI", "OpenAICompatible", "Simulated", "provider"),
+}
+_MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [  # noqa: RUF022, PLE0604 - the table above is the one list
+    "__version__",
+    *sorted(_MODULE_OF),
+]
+
+
+def __getattr__(name: str) -> Any:
+    place = _MODULE_OF.get(name)
+    if place is None:
+        raise AttributeError(f"module 'glassway' has no attribute {name!r}")
+    module = import_module(f".{place}", __name__)
+    value = module.errors if name == "errors" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULE_OF})

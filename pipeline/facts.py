@@ -66,6 +66,10 @@ class Attempt:
     """Time between reads that brought chunks, measured on the vendor's side: a slow consumer does not show here."""
     useful: bool = False
     """Whether the caller's answer came from it; tokens of the others are waste."""
+    vendor: str | None = None
+    """The catalogue's name of the vendor, where `provider` is a name of the user's own: what prices go by."""
+    service_tier: str | None = None
+    """The tier that served it, where the vendor says so: tiers have prices of their own."""
 
     @property
     def duration_s(self) -> float:
@@ -117,12 +121,15 @@ class GuardrailVerdict:
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """One line of a bill: `tokens` at `usd_per_million` (or `units` at a price each) make `amount_usd`."""
+    """One line of a bill: `tokens` at `usd_per_million`, or `units` (requests, searches ...) at a price each, make `amount_usd`."""
 
     item: str
     amount_usd: Decimal
     tokens: int = 0
     usd_per_million: Decimal | None = None
+    units: int = 0
+    attempt: int = 0
+    """The number of the attempt that it is for; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,23 @@ class Cost:
     usage_source: UsageSource = "missing"
     unpriced: tuple[str, ...] = ()
     """What had no price, as `vendor/model`."""
+    anomalies: tuple[str, ...] = ()
+    """Invariants of token counts that did not hold (`Usage.anomalies`); then the bill is an estimate."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostRange:
+    """What a call would cost: from "no output at all" to "all the output that it allows"."""
+
+    minimum_usd: Decimal | None
+    """None: no price is known."""
+    maximum_usd: Decimal | None
+    """None: no price is known, or the request sets no limit to its output."""
+    prompt_tokens: int
+    """Estimated."""
+    output_limit: int | None
+    price_table: str = ""
+    unpriced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +192,7 @@ FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
 CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
 GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")
 COST: Slot[Cost] = Slot("cost", "What the call costs.")
+COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in dry runs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
 PAYLOAD: Slot[Mapping[str, Any]] = Slot("payload", "The vendor request that a dry run would have sent.")
 

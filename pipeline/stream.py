@@ -119,22 +119,20 @@ class Stream:
             return self._buffer.popleft()
         return await self._next_of_block()
 
-    async def blocks(self) -> AsyncIterator[Block]:
-        """The same chunks, in the blocks in which they arrived. Close the stream itself if you stop early."""
-        while self._outcome is None or self._buffer:
-            if not self._buffer and not await self._fill():
-                return
-            block = tuple(self._buffer)
-            self._buffer.clear()
-            yield block
+    async def read_block(self) -> Block:
+        """The chunks that have arrived together; empty at the end. The same chunks as by iterating, with fewer waits."""
+        await self._fill()
+        block = tuple(self._buffer)
+        self._buffer.clear()
+        return block
 
     async def response(self) -> Response:
         """Read to the end and return the whole response. May be called after iterating, and more than once.
 
         Raises what the stream failed with; `StreamInterruptedError.partial` has what had arrived.
         """
-        while await self._fill():
-            self._buffer.clear()
+        while await self.read_block():
+            pass
         outcome = self._outcome
         if outcome is not None and outcome.error is not None:
             raise outcome.error
@@ -175,7 +173,7 @@ class Stream:
         if self._reading:
             raise StageError("A stream is read by one task at a time; two are reading this one.")
         if self._outcome is not None:
-            return False
+            return bool(self._buffer)
         self._reading = True
         try:
             while not self._buffer:

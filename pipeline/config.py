@@ -1,0 +1,169 @@
+"""A pipeline from YAML: the same as in Python, where a stage's entry is its constructor call.
+
+    providers:
+      openai: {api_key: "${OPENAI_API_KEY}"}
+      box:    {type: openai_compatible, base_url: "http://127.0.0.1:8000/v1"}
+    models:
+      fast:   {target: openai/gpt-4o-mini}
+    pipeline: [tracing, cost, guardrails: {rules: [secrets]}, cache: {ttl_s: 3600}, retry: {attempts: 3}]
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from .client import Client
+from .errors import ConfigError, MissingExtraError
+from .pipeline import Pipeline
+from .registry import Registry
+from .stagenames import make_stage
+from .telemetry import Telemetry
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_TOP = ("providers", "models", "pipeline", "timeout_s", "attempts")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a configuration file says, checked: every key known, every variable filled in. Shows no secrets."""
+
+    providers: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    models: Mapping[str, Mapping[str, Any]] = field(repr=False)
+    stages: Sequence[tuple[str, Mapping[str, Any]]] = field(repr=False)
+    timeout_s: float | None = 600.0
+    attempts: int = 10
+
+    @classmethod
+    def read(cls, data: Any, environ: Mapping[str, str] | None = None) -> Self:
+        """Check data as YAML gives it. Raises `ConfigError` with the path of what is wrong."""
+        filled = _fill(data, os.environ if environ is None else environ, "")
+        top = _mapping(filled, "the configuration")
+        _known(top, _TOP, "")
+        pipeline = top.get("pipeline", [])
+        if not isinstance(pipeline, Sequence) or isinstance(pipeline, str):
+            raise ConfigError(f"pipeline: expected a list of stages, found {type(pipeline).__name__}.")
+        return cls(
+            providers={name: _mapping(entry or {}, f"providers.{name}") for name, entry in _mapping(top.get("providers", {}), "providers").items()},
+            models={name: _model(entry, f"models.{name}") for name, entry in _mapping(top.get("models", {}), "models").items()},
+            stages=[_stage(entry, f"pipeline[{index}]") for index, entry in enumerate(pipeline)],
+            timeout_s=_number(top.get("timeout_s", 600.0), "timeout_s"),
+            attempts=int(_number(top.get("attempts", 10), "attempts") or 10),
+        )
+
+    def pipeline(self, *, telemetry: Telemetry | bool | None = None) -> Pipeline:
+        """The pipeline. Raises `ConfigError` and `PlanError`; nothing is opened yet."""
+        from ..providers import every_provider, provider  # noqa: PLC0415 - configuration reaches vendors by name
+
+        made = [_made(f"providers.{name}", provider, entry.get("type", name), name=name, **_without(entry, "type")) for name, entry in self.providers.items()]
+        stages = [_made(f"pipeline.{name}", make_stage, name, settings) for name, settings in self.stages]
+        return Pipeline(stages, providers=made or every_provider(), timeout_s=self.timeout_s, attempts=self.attempts, telemetry=telemetry)
+
+    def registry(self) -> Registry:
+        """The models' names."""
+        registry = Registry()
+        for name, entry in self.models.items():
+            registry.register(name, entry["target"], **entry.get("defaults", {}))
+        return registry
+
+    def client(self, *, telemetry: Telemetry | bool | None = None) -> Client:
+        """A client of the pipeline, which knows the models' names."""
+        return Client(self.pipeline(telemetry=telemetry), registry=self.registry())
+
+
+def load_config(path: str | Path) -> Config:
+    """Read a YAML file. `${VAR}` and `${VAR:-default}` are filled in from the environment.
+
+    Raises `ConfigError` with the path of an unknown key, a missing variable or a wrong type, and with line and column for
+    YAML that cannot be read; `MissingExtraError` without the `yaml` extra.
+    """
+    try:
+        import yaml  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError("Reading YAML", "yaml") from error
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}). Give the path of a YAML file.") from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        raise ConfigError(f"{path}: {where}{error.problem or 'not valid YAML'}.") from None  # the original quotes the line, which may hold a key
+    return Config.read({} if data is None else data)
+
+
+def _fill(value: Any, environ: Mapping[str, str], path: str) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _fill(item, environ, f"{path}.{key}" if path else str(key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, environ, f"{path}[{index}]") for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def variable(match: re.Match[str]) -> str:
+        found = environ.get(match["name"]) or match["default"]
+        if found is None:
+            raise ConfigError(f"{path}: the variable {match['name']} is not set. Set it, or write ${{{match['name']}:-default}}.")
+        return found
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _mapping(value: Any, path: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{path}: expected a mapping (name: value), found {type(value).__name__}.")
+    return {str(key): item for key, item in value.items()}
+
+
+def _known(found: Mapping[str, Any], known: Sequence[str], path: str) -> None:
+    for key in found:
+        if key not in known:
+            raise ConfigError(f"{f'{path}.{key}' if path else key}: unknown key. Known here: {', '.join(known)}.")
+
+
+def _model(entry: Any, path: str) -> Mapping[str, Any]:
+    if isinstance(entry, str):
+        return {"target": entry}
+    found = _mapping(entry, path)
+    _known(found, ("target", "defaults"), path)
+    if not isinstance(found.get("target"), str):
+        raise ConfigError(f"{path}.target: expected 'vendor/model', found {type(found.get('target')).__name__}.")
+    return {"target": found["target"], "defaults": _mapping(found.get("defaults", {}), f"{path}.defaults")}
+
+
+def _stage(entry: Any, path: str) -> tuple[str, Mapping[str, Any]]:
+    if isinstance(entry, str):
+        return entry, {}
+    found = _mapping(entry, path)
+    if len(found) != 1:
+        raise ConfigError(f"{path}: expected a stage's name, or name: {{settings}}; found {len(found)} keys.")
+    [(name, settings)] = found.items()
+    return name, _mapping(settings or {}, f"{path}.{name}")
+
+
+def _number(value: Any, path: str) -> float | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+        raise ConfigError(f"{path}: expected a number, found {type(value).__name__}.")
+    return value
+
+
+def _without(entry: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return {name: value for name, value in entry.items() if name != key}
+
+
+def _made(path: str, make: Any, *args: Any, **kwargs: Any) -> Any:
+    try:
+        return make(*args, **kwargs)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.message}") from error
+    except TypeError as error:
+        raise ConfigError(f"{path}: {_unexpected(error)}") from error
+
+
+def _unexpected(error: TypeError) -> str:
+    match = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    return f"unknown key {match[1]!r}." if match else "a setting is missing or of the wrong type."

@@ -1,0 +1,61 @@
+"""The module-level functions: a client that is made when it is first needed, with every vendor of the catalogue."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from .client import Client
+from .registry import Registry
+
+registry = Registry()
+"""The names that the module-level functions know."""
+
+_lock = threading.Lock()
+_client: Client | None = None
+
+
+def default_client() -> Client:
+    """The client behind `glassway.chat` and its sisters: tracing, cost and retry in front of every vendor that we know.
+
+    Keys come from `api_key=` or the vendors' own environment variables when a call is made.
+    """
+    global _client
+    with _lock:
+        if _client is None:
+            _client = Client(_default_pipeline(), registry=registry)
+        return _client
+
+
+def _default_pipeline() -> Any:
+    from ..middlewares import Cost, Retry, Tracing  # noqa: PLC0415 - `import glassway` loads no stage
+    from ..providers import every_provider  # noqa: PLC0415
+    from .pipeline import Pipeline  # noqa: PLC0415
+
+    return Pipeline([Tracing(), Cost(), Retry()], providers=every_provider())
+
+
+def _forward(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return getattr(default_client(), method.__name__)(*args, **kwargs)
+
+    return call
+
+
+if TYPE_CHECKING:
+    _typed: Client
+    chat, achat = _typed.chat, _typed.achat
+    completion, acompletion = _typed.completion, _typed.acompletion
+    parse, aparse = _typed.parse, _typed.aparse
+    explain = _typed.explain
+else:
+    chat, achat = _forward(Client.chat), _forward(Client.achat)
+    completion, acompletion = _forward(Client.completion), _forward(Client.acompletion)
+    parse, aparse = _forward(Client.parse), _forward(Client.aparse)
+    explain = _forward(Client.explain)
+
+register, unregister = registry.register, registry.unregister
+setup, quick_setup = registry.setup, registry.quick_setup

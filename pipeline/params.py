@@ -1,0 +1,64 @@
+"""Keyword arguments of a call, told apart: fields of the request, options of the call, settings of the vendor."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+from pydantic import SecretStr
+
+from .call import CallOptions
+from .errors import ConfigError
+from .types import ChatRequest, Message
+
+OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings"}
+"""`metadata` is a field of OpenAI's request; the call's own goes by `options=CallOptions(metadata=...)`."""
+
+VENDOR_SETTINGS = frozenset(
+    {"api_version", "region", "project", "location", "organization", "credentials", "deployment", "account"}
+)
+"""Settings that some vendor needs beside the request; never sent as parameters."""
+
+NOT_OURS = {"timeout": "timeout_s", "api_base": "base_url", "num_retries": "retries", "max_retries": "retries"}
+
+
+class Params(NamedTuple):
+    """A request and the call's options."""
+
+    request: ChatRequest
+    options: CallOptions
+
+
+def split_params(params: dict[str, Any], options: CallOptions) -> tuple[dict[str, Any], CallOptions]:
+    """(fields of the request, options). Raises `ConfigError` for names that other libraries use for our options."""
+    request_fields: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
+    settings = dict(options.settings)
+    for name, value in params.items():
+        if name in NOT_OURS:
+            raise ConfigError(f"{name}: unknown here. The option is called {NOT_OURS[name]}.")
+        if name in OPTION_NAMES:
+            changes[name] = _option(name, value)
+        elif name in VENDOR_SETTINGS:
+            settings[name] = value
+        else:
+            request_fields[name] = value
+    if settings:
+        changes["settings"] = settings
+    return request_fields, replace(options, **changes) if changes else options
+
+
+def _option(name: str, value: Any) -> Any:
+    if name == "api_key" and isinstance(value, str):
+        return SecretStr(value)
+    if name == "timeout_s" and value is not None and not (isinstance(value, (int, float)) and value > 0):
+        raise ConfigError(f"timeout_s: expected seconds above 0 or None, found {value!r}.")
+    if name == "retries" and value is not None and not (isinstance(value, int) and value >= 0):
+        raise ConfigError(f"retries: expected a whole number from 0, found {value!r}.")
+    return tuple(value) if name == "tags" else value
+
+
+def chat_messages(prompt: str, system: str | None) -> list[Message]:
+    """One question as messages."""
+    head = [Message(role="system", content=system)] if system is not None else []
+    return [*head, Message(role="user", content=prompt)]
