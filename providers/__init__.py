@@ -1,0 +1,36 @@
+"""Providers: the terminals of a pipeline, one for each vendor.
+
+Importing this imports neither httpx nor a codec; they come with the first provider that is made.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .http import Availability, HTTPProvider
+    from .vendors import Anthropic, OpenAI, OpenAICompatible, Settings, Simulated, provider
+
+__all__ = [
+    "Anthropic",
+    "Availability",
+    "HTTPProvider",
+    "OpenAI",
+    "OpenAICompatible",
+    "Settings",
+    "Simulated",
+    "provider",
+]
+
+_HOMES = dict.fromkeys(("Availability", "HTTPProvider"), ".http")
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, ".vendors"), __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

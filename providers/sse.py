@@ -59,7 +59,8 @@ class EventDecoder:
 
         It may have been cut: a reader that finds it incomplete should take the stream for interrupted.
         """
-        return self._read([*b"".join(self._held).split(b"\n"), b""])
+        last, self._held = b"".join(self._held), []
+        return self._read([last, b""])
 
     def _read(self, lines: list[bytes]) -> list[Event]:
         events: list[Event] = []

@@ -1,0 +1,148 @@
+"""Where a vendor is and who we are there: URLs and keys, and both made fit to be shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+import httpx
+from pydantic import SecretStr
+
+from ..pipeline.errors import ConfigError, GlasswayError
+from ..pipeline.types import ChatRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..pipeline.call import Call
+    from .catalogue import Row
+
+E = TypeVar("E", bound=GlasswayError)
+
+_MASK = "***"
+_PUBLIC_HEADERS = frozenset(
+    {"user-agent", "accept", "accept-encoding", "content-type", "traceparent", "anthropic-version", "anthropic-beta"}
+)
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlation-id")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_URLS_KEPT = 64
+_SHORTEST_ECHO = 12
+
+
+class Address:
+    """A vendor's place and our key for it, with what one call overrides."""
+
+    def __init__(self, row: Row, base_url: str | None, api_key: SecretStr | None) -> None:
+        self._row = row
+        self._base_url = base_url
+        self._api_key = api_key
+        self._urls: dict[tuple[str, str], httpx.URL] = {}
+        if base_url is None and row.base_url is None:
+            raise ConfigError(
+                f"{row.name} has no base URL of its own. Give it one: base_url='http://127.0.0.1:8000/v1'."
+            )
+        if base_url is not None and not base_url.startswith(("http://", "https://")):
+            raise ConfigError("base_url: expected a URL that begins with http:// or https://, found another.")
+
+    def key(self, call: Call | None) -> SecretStr | None:
+        """The key: the call's, else the provider's own, else the environment's. Raises `ConfigError` if one is needed."""
+        if call is not None and call.options.api_key is not None:
+            return call.options.api_key
+        if self._api_key is not None:
+            return self._api_key
+        for variable in self._row.key_env:
+            if value := os.environ.get(variable):
+                return SecretStr(value)
+        if self._row.needs_key:
+            raise ConfigError(
+                f"No key for {self._row.name}: expected api_key=... or the environment variable {' or '.join(self._row.key_env)}, found neither.",
+                provider=self._row.name,
+            )
+        return None
+
+    def url(self, path: str, base_url: str | None = None) -> httpx.URL:
+        """`path` behind the base URL; a query of the base URL is kept."""
+        base = base_url or self._base()
+        if (known := self._urls.get((base, path))) is not None:
+            return known
+        if len(self._urls) >= _URLS_KEPT:
+            self._urls.clear()
+        url = self._urls[base, path] = _joined(base, path)
+        return url
+
+    def _base(self) -> str:
+        from_env = os.environ.get(self._row.base_url_env) if self._row.base_url_env else None
+        return self._base_url or from_env or self._row.base_url or ""
+
+    @property
+    def shown(self) -> str:
+        """The base URL, without user, password and query."""
+        return masked_url(self.url(""))
+
+    @staticmethod
+    def port(url: httpx.URL) -> int | None:
+        """The port, also where it is the scheme's own."""
+        return url.port or _DEFAULT_PORTS.get(url.scheme)
+
+    @staticmethod
+    def request_id(headers: Mapping[str, str]) -> str | None:
+        """The vendor's id of the exchange."""
+        return next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None)
+
+    def without_secrets(self, error: E, call: Call | None = None) -> E:
+        """The same error, its message cleared of our key and of texts of the request that the vendor quoted."""
+        message = error.message
+        for secret in self._secrets(call):
+            message = message.replace(secret, _MASK)
+        error.message = message
+        error.args = (message,)
+        return error
+
+    def _secrets(self, call: Call | None) -> Iterator[str]:
+        key = self.key(call)
+        if key is not None and key.get_secret_value():
+            yield key.get_secret_value()
+        if call is not None and isinstance(call.request, ChatRequest):
+            texts = {
+                text
+                for message in call.request.messages
+                for text in _texts(message.text)
+                if len(text) >= _SHORTEST_ECHO
+            }
+            yield from sorted(texts, key=len, reverse=True)
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    return (text, *text.split("\n")) if len(text) < 1_000 else ()
+
+
+def _joined(base: str, path: str) -> httpx.URL:
+    url = httpx.URL(base)
+    if not url.host or url.scheme not in _DEFAULT_PORTS:
+        raise ConfigError("base_url: expected a URL with http:// or https:// and a host, found another.")
+    own_path, _, query = url.raw_path.partition(b"?")
+    more_path, _, more_query = path.encode().partition(b"?")
+    queries = b"&".join(part for part in (query, more_query) if part)
+    return url.copy_with(
+        raw_path=own_path.rstrip(b"/") + more_path + (b"?" + queries if queries else b""), fragment=None
+    )
+
+
+def authorization(row: Row, key: SecretStr | None) -> dict[str, str]:
+    """The header that carries the key."""
+    if key is None:
+        return {}
+    value = key.get_secret_value().strip()
+    return {"x-api-key": value} if row.auth == "x-api-key" else {"authorization": f"Bearer {value}"}
+
+
+def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with the values of all but the harmless ones masked: nobody knows which of a user's own is a secret."""
+    return {name: value if name in _PUBLIC_HEADERS else _MASK for name, value in headers.items()}
+
+
+def masked_url(url: httpx.URL) -> str:
+    """The URL without user, password and the values of its query."""
+    port = f":{url.port}" if url.port else ""
+    query = "?" + "&".join(f"{name}={_MASK}" for name in url.params) if url.query else ""
+    return f"{url.scheme}://{url.host}{port}{url.path.rstrip('/')}{query}"

@@ -1,0 +1,160 @@
+"""The vendors: one frozen row each. Facts about a vendor belong here, with their source, and not into code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from ..pipeline.errors import ConfigError
+from .dialect import COMPATIBLE, DEEPSEEK, GROQ, MISTRAL, OLLAMA, OPENAI, OPENROUTER, Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Auth = Literal["bearer", "x-api-key"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One vendor."""
+
+    name: str
+    docs: str
+    """Where the vendor describes its API: the source of this row."""
+    base_url: str | None
+    """Codecs append their path. None: the user must say it."""
+    base_url_env: str | None = None
+    """The vendor's own variable for another base URL, without our codecs' path."""
+    key_env: tuple[str, ...] = ()
+    """The vendor's own variables for the key; the first that is set counts."""
+    needs_key: bool = True
+    auth: Auth = "bearer"
+    codec: Literal["openai", "anthropic"] = "openai"
+    dialect: Dialect = COMPATIBLE
+    models_path: str = "/models"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Sent with every request."""
+    aliases: tuple[str, ...] = ()
+
+
+ROWS: tuple[Row, ...] = (
+    Row(
+        name="openai",
+        docs="https://platform.openai.com/docs/api-reference/introduction",
+        base_url="https://api.openai.com/v1",
+        base_url_env="OPENAI_BASE_URL",
+        key_env=("OPENAI_API_KEY",),
+        dialect=OPENAI,
+    ),
+    Row(
+        name="anthropic",
+        docs="https://docs.anthropic.com/en/api/overview",
+        base_url="https://api.anthropic.com",
+        base_url_env="ANTHROPIC_BASE_URL",
+        key_env=("ANTHROPIC_API_KEY",),
+        auth="x-api-key",
+        codec="anthropic",
+        models_path="/v1/models",
+        headers={"anthropic-version": "2023-06-01"},
+    ),
+    Row(
+        name="groq",
+        docs="https://console.groq.com/docs/openai",
+        base_url="https://api.groq.com/openai/v1",
+        key_env=("GROQ_API_KEY",),
+        dialect=GROQ,
+    ),
+    Row(
+        name="openrouter",
+        docs="https://openrouter.ai/docs/api-reference/overview",
+        base_url="https://openrouter.ai/api/v1",
+        key_env=("OPENROUTER_API_KEY",),
+        dialect=OPENROUTER,
+    ),
+    Row(
+        name="together",
+        docs="https://docs.together.ai/docs/openai-api-compatibility",
+        base_url="https://api.together.xyz/v1",
+        key_env=("TOGETHER_API_KEY",),
+        aliases=("together_ai", "togetherai"),
+    ),
+    Row(
+        name="deepseek",
+        docs="https://api-docs.deepseek.com/",
+        base_url="https://api.deepseek.com/v1",
+        key_env=("DEEPSEEK_API_KEY",),
+        dialect=DEEPSEEK,
+    ),
+    Row(
+        name="mistral",
+        docs="https://docs.mistral.ai/api",
+        base_url="https://api.mistral.ai/v1",
+        key_env=("MISTRAL_API_KEY",),
+        dialect=MISTRAL,
+        aliases=("mistralai",),
+    ),
+    Row(
+        name="huggingface",
+        docs="https://huggingface.co/docs/inference-providers/tasks/chat-completion",
+        base_url="https://router.huggingface.co/v1",
+        key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+        aliases=("hf",),
+    ),
+    Row(
+        name="xai",
+        docs="https://docs.x.ai/docs/api-reference",
+        base_url="https://api.x.ai/v1",
+        key_env=("XAI_API_KEY",),
+    ),
+    Row(
+        name="vllm",
+        docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+        base_url="http://localhost:8000/v1",
+        key_env=("VLLM_API_KEY",),
+        needs_key=False,
+        aliases=("hosted_vllm",),
+    ),
+    Row(
+        name="llamacpp",
+        docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
+        base_url="http://localhost:8080/v1",
+        key_env=("LLAMA_API_KEY",),
+        needs_key=False,
+        aliases=("llama_cpp", "llama.cpp"),
+    ),
+    Row(
+        name="ollama",
+        docs="https://docs.ollama.com/api/openai-compatibility",
+        base_url="http://localhost:11434/v1",
+        key_env=("OLLAMA_API_KEY",),
+        needs_key=False,
+        dialect=OLLAMA,
+    ),
+    Row(
+        name="openai_compatible",
+        docs="https://platform.openai.com/docs/api-reference/chat",
+        base_url=None,
+        needs_key=False,
+        aliases=("openai-compatible", "compatible"),
+    ),
+    Row(
+        name="simulated",
+        docs="https://platform.openai.com/docs/api-reference/chat",
+        base_url="http://simulated.invalid/v1",
+        needs_key=False,
+        dialect=OPENAI,
+    ),
+)
+
+
+def row(name: str) -> Row:
+    """The row of a vendor, by its name or an alias. Raises `ConfigError` for a name that is in no row."""
+    found = _BY_NAME.get(name.lower())
+    if found is None:
+        raise ConfigError(
+            f"Expected a vendor's name, found {name!r}. Known are {', '.join(row.name for row in ROWS)}; any other server is `openai_compatible`."
+        )
+    return found
+
+
+_BY_NAME: Mapping[str, Row] = {name: row for row in ROWS for name in (row.name, *row.aliases)}
