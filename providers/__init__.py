@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .http import Availability, HTTPProvider
-    from .vendors import Anthropic, OpenAI, OpenAICompatible, Settings, Simulated, provider
+    from .vendors import Anthropic, OpenAI, OpenAICompatible, Settings, Simulated, every_provider, provider
 
 __all__ = [
     "Anthropic",

@@ -50,12 +50,12 @@ class Address:
             return call.options.api_key
         if self._api_key is not None:
             return self._api_key
-        for variable in self._row.key_env:
+        for variable in self._row.key_variables:
             if value := os.environ.get(variable):
                 return SecretStr(value)
         if self._row.needs_key:
             raise ConfigError(
-                f"No key for {self._row.name}: expected api_key=... or the environment variable {' or '.join(self._row.key_env)}, found neither.",
+                f"No key for {self._row.name}: expected api_key=... or the environment variable {' or '.join(self._row.key_variables)}, found neither.",
                 provider=self._row.name,
             )
         return None

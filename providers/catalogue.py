@@ -25,7 +25,7 @@ class Row:
     """Codecs append their path. None: the user must say it."""
     base_url_env: str | None = None
     """The vendor's own variable for another base URL, without our codecs' path."""
-    key_env: tuple[str, ...] = ()
+    key_variables: tuple[str, ...] = ()
     """The vendor's own variables for the key; the first that is set counts."""
     needs_key: bool = True
     auth: Auth = "bearer"
@@ -34,6 +34,8 @@ class Row:
     models_path: str = "/models"
     headers: Mapping[str, str] = field(default_factory=dict)
     """Sent with every request."""
+    default_model: str | None = None
+    """A small chat model to begin with, where the vendor always has it; None where the user decides what is served."""
     aliases: tuple[str, ...] = ()
 
 
@@ -43,74 +45,83 @@ ROWS: tuple[Row, ...] = (
         docs="https://platform.openai.com/docs/api-reference/introduction",
         base_url="https://api.openai.com/v1",
         base_url_env="OPENAI_BASE_URL",
-        key_env=("OPENAI_API_KEY",),
+        key_variables=("OPENAI_API_KEY",),
         dialect=OPENAI,
+        default_model="gpt-4o-mini",
     ),
     Row(
         name="anthropic",
         docs="https://docs.anthropic.com/en/api/overview",
         base_url="https://api.anthropic.com",
         base_url_env="ANTHROPIC_BASE_URL",
-        key_env=("ANTHROPIC_API_KEY",),
+        key_variables=("ANTHROPIC_API_KEY",),
         auth="x-api-key",
         codec="anthropic",
         models_path="/v1/models",
         headers={"anthropic-version": "2023-06-01"},
+        default_model="claude-haiku-4-5",
     ),
     Row(
         name="groq",
         docs="https://console.groq.com/docs/openai",
         base_url="https://api.groq.com/openai/v1",
-        key_env=("GROQ_API_KEY",),
+        key_variables=("GROQ_API_KEY",),
         dialect=GROQ,
+        default_model="llama-3.1-8b-instant",
     ),
     Row(
         name="openrouter",
         docs="https://openrouter.ai/docs/api-reference/overview",
         base_url="https://openrouter.ai/api/v1",
-        key_env=("OPENROUTER_API_KEY",),
+        key_variables=("OPENROUTER_API_KEY",),
         dialect=OPENROUTER,
+        default_model="openai/gpt-4o-mini",
     ),
     Row(
         name="together",
         docs="https://docs.together.ai/docs/openai-api-compatibility",
         base_url="https://api.together.xyz/v1",
-        key_env=("TOGETHER_API_KEY",),
+        key_variables=("TOGETHER_API_KEY",),
         aliases=("together_ai", "togetherai"),
+        default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
     ),
     Row(
         name="deepseek",
         docs="https://api-docs.deepseek.com/",
         base_url="https://api.deepseek.com/v1",
-        key_env=("DEEPSEEK_API_KEY",),
+        key_variables=("DEEPSEEK_API_KEY",),
         dialect=DEEPSEEK,
+        default_model="deepseek-chat",
     ),
     Row(
         name="mistral",
         docs="https://docs.mistral.ai/api",
         base_url="https://api.mistral.ai/v1",
-        key_env=("MISTRAL_API_KEY",),
+        key_variables=("MISTRAL_API_KEY",),
         dialect=MISTRAL,
         aliases=("mistralai",),
+        default_model="mistral-small-latest",
     ),
     Row(
         name="huggingface",
         docs="https://huggingface.co/docs/inference-providers/tasks/chat-completion",
         base_url="https://router.huggingface.co/v1",
-        key_env=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+        key_variables=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
         aliases=("hf",),
+        default_model="meta-llama/Llama-3.1-8B-Instruct",
     ),
     Row(
         name="xai",
         docs="https://docs.x.ai/docs/api-reference",
         base_url="https://api.x.ai/v1",
-        key_env=("XAI_API_KEY",),
+        key_variables=("XAI_API_KEY",),
+        default_model="grok-4-1-fast-non-reasoning",
     ),
     Row(
         name="vllm",
         docs="https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
         base_url="http://localhost:8000/v1",
-        key_env=("VLLM_API_KEY",),
+        key_variables=("VLLM_API_KEY",),
         needs_key=False,
         aliases=("hosted_vllm",),
     ),
@@ -118,7 +129,7 @@ ROWS: tuple[Row, ...] = (
         name="llamacpp",
         docs="https://github.com/ggml-org/llama.cpp/tree/master/tools/server",
         base_url="http://localhost:8080/v1",
-        key_env=("LLAMA_API_KEY",),
+        key_variables=("LLAMA_API_KEY",),
         needs_key=False,
         aliases=("llama_cpp", "llama.cpp"),
     ),
@@ -126,7 +137,7 @@ ROWS: tuple[Row, ...] = (
         name="ollama",
         docs="https://docs.ollama.com/api/openai-compatibility",
         base_url="http://localhost:11434/v1",
-        key_env=("OLLAMA_API_KEY",),
+        key_variables=("OLLAMA_API_KEY",),
         needs_key=False,
         dialect=OLLAMA,
     ),
@@ -143,11 +154,12 @@ ROWS: tuple[Row, ...] = (
         base_url="http://simulated.invalid/v1",
         needs_key=False,
         dialect=OPENAI,
+        default_model="gpt-sim",
     ),
 )
 
 
-def row(name: str) -> Row:
+def row_of(name: str) -> Row:
     """The row of a vendor, by its name or an alias. Raises `ConfigError` for a name that is in no row."""
     found = _BY_NAME.get(name.lower())
     if found is None:

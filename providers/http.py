@@ -103,6 +103,7 @@ class HTTPProvider:
         if attempt is not None:
             attempt.server_address, attempt.server_port = request.url.host, self._address.port(request.url)
             attempt.http_method = request.method
+            attempt.vendor = self.row.name
         try:
             response = await self._transports.current().handle_async_request(request)
         except httpx.TransportError as error:
@@ -153,9 +154,12 @@ class HTTPProvider:
             )
 
     def _note_response(self, call: Call, reply: Any) -> None:
-        if call.attempt is not None and reply is not None:
-            call.attempt.response_id = getattr(reply, "id", None) or None
-            call.attempt.response_model = getattr(reply, "model", None) or None
+        attempt = call.attempt
+        if attempt is not None and reply is not None:
+            attempt.response_id = getattr(reply, "id", None) or None
+            attempt.response_model = getattr(reply, "model", None) or None
+            tier = getattr(reply, "service_tier", None) or (getattr(reply, "extra", None) or {}).get("service_tier")
+            attempt.service_tier = tier if isinstance(tier, str) else None
 
     # -- the request
 

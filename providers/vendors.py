@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from ..pipeline.errors import ConfigError
-from .catalogue import Row, row
+from .catalogue import ROWS, Row, row_of
 from .http import HTTPProvider
 
 if TYPE_CHECKING:
@@ -35,21 +35,21 @@ class OpenAI(HTTPProvider):
     """OpenAI. The key is `OPENAI_API_KEY`'s unless given."""
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
-        super().__init__(row("openai"), codec_of(row("openai")), **settings)
+        super().__init__(row_of("openai"), codec_of(row_of("openai")), **settings)
 
 
 class Anthropic(HTTPProvider):
     """Anthropic. The key is `ANTHROPIC_API_KEY`'s unless given."""
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
-        super().__init__(row("anthropic"), codec_of(row("anthropic")), **settings)
+        super().__init__(row_of("anthropic"), codec_of(row_of("anthropic")), **settings)
 
 
 class OpenAICompatible(HTTPProvider):
     """Any server that speaks OpenAI's protocol, at `base_url`. A key is sent if one is given."""
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
-        super().__init__(row("openai_compatible"), codec_of(row("openai_compatible")), **settings)
+        super().__init__(row_of("openai_compatible"), codec_of(row_of("openai_compatible")), **settings)
 
 
 class Simulated(HTTPProvider):
@@ -75,10 +75,10 @@ class Simulated(HTTPProvider):
 
 def _simulated_row(dialect: str) -> Row:
     if dialect == "openai":
-        return row("simulated")
+        return row_of("simulated")
     if dialect != "anthropic":
         raise ConfigError(f"dialect: expected 'openai' or 'anthropic', found {dialect!r}.")
-    spoken = row("anthropic")
+    spoken = row_of("anthropic")
     return Row(
         name="simulated",
         docs=spoken.docs,
@@ -93,10 +93,15 @@ def _simulated_row(dialect: str) -> Row:
 
 def provider(vendor: str, **settings: Unpack[Settings]) -> HTTPProvider:
     """A provider by its vendor's name or alias. Raises `ConfigError` for a name that the catalogue does not have."""
-    chosen = row(vendor)
+    chosen = row_of(vendor)
     if chosen.name == "simulated":
         return Simulated(**settings)
     return HTTPProvider(chosen, codec_of(chosen), **settings)
+
+
+def every_provider() -> tuple[HTTPProvider, ...]:
+    """One provider for each vendor of the catalogue that has a place of its own; keys are read when a call is made."""
+    return tuple(provider(row.name) for row in ROWS if row.base_url is not None)
 
 
 def codec_of(row: Row) -> Codec:

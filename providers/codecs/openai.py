@@ -46,8 +46,8 @@ class OpenAICodec:
     def decode(self, call: Call, body: bytes) -> ChatResponse:  # noqa: ARG002 - the contract's signature
         """A complete answer. Raises `ResponseValidationError` when it is not one, `APIError` when it is an error in a 200."""
         data = _object(body)
-        if error := error_in_body(data):
-            raise error
+        if (said := error_in_body(data)) is not None:
+            raise said
         checked_finish(data)
         try:
             return ChatResponse.model_validate(normalised(data, self.dialect))
