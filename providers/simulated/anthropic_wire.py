@@ -6,17 +6,21 @@ Source: https://docs.claude.com/en/docs/build-with-claude/streaming
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from .anthropic_request import read_messages
-from .prompt import Prompt
-from .prompt_cache import CacheUse, PromptCache
-from .reading import Json, compact
+from .reading import Json, compact, encoded
 from .refusal import Refusal
 from .script import fragments_of, pieces_of
 from .signatures import sign
 from .wire import Event, Exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .prompt import Prompt
+    from .prompt_cache import CacheUse, PromptCache
 
 _REQUEST_LIMIT = 4_000
 _TOKEN_LIMIT = 2_000_000
@@ -63,7 +67,9 @@ class AnthropicWire:
 
     def rate_limited(self, model: str, retry_after_s: float) -> Refusal:  # noqa: ARG002 - Anthropic names neither
         """Source: https://docs.claude.com/en/api/rate-limits"""
-        return Refusal(429, f"This request would exceed your organization's rate limit of {_REQUEST_LIMIT} requests per minute.")
+        return Refusal(
+            429, f"This request would exceed your organization's rate limit of {_REQUEST_LIMIT} requests per minute."
+        )
 
     def overloaded(self) -> Refusal:
         """Source: https://docs.claude.com/en/api/errors#http-errors"""
@@ -71,7 +77,7 @@ class AnthropicWire:
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:
         """Source: https://docs.claude.com/en/api/errors#error-shapes"""
-        return compact(_error_of(refusal, request_id)).encode()
+        return encoded(_error_of(refusal, request_id))
 
     def error_event(self, refusal: Refusal, request_id: str) -> Event:
         """Source: https://docs.claude.com/en/docs/build-with-claude/streaming#error-events"""
@@ -90,12 +96,19 @@ class AnthropicWire:
             "request-id": request_id,
         }
 
+    def models(self, names: Sequence[str]) -> bytes:
+        """Source: https://docs.claude.com/en/api/models-list"""
+        created = "2025-01-01T00:00:00Z"
+        rows = [{"type": "model", "id": name, "display_name": name, "created_at": created} for name in names]
+        ends = {"has_more": False, "first_id": min(names[:1], default=None), "last_id": min(names[-1:], default=None)}
+        return encoded({"data": rows, **ends})
+
     def complete(self, exchange: Exchange) -> bytes:
         """A complete answer."""
         answer = exchange.answers[0]
         ending = {"stop_reason": _STOP_REASONS[answer.ending], "stop_sequence": answer.stop_sequence}
         message = {**_envelope(exchange), "content": _content(exchange), **ending}
-        return compact({**message, "usage": _usage(exchange)} if exchange.with_usage else message).encode()
+        return encoded({**message, "usage": _usage(exchange)} if exchange.with_usage else message)
 
     def events(self, exchange: Exchange) -> list[Event]:
         """The answer as a stream."""
@@ -177,7 +190,9 @@ def _counts(exchange: Exchange) -> dict[str, object]:
 
 
 def _usage(exchange: Exchange) -> dict[str, object]:
-    written = {f"ephemeral_{ttl}_input_tokens": exchange.cache.written * (ttl == exchange.cache.ttl) for ttl in ("5m", "1h")}
+    written = {
+        f"ephemeral_{ttl}_input_tokens": exchange.cache.written * (ttl == exchange.cache.ttl) for ttl in ("5m", "1h")
+    }
     spent = {"output_tokens": exchange.answers[0].tokens, "service_tier": "standard"}
     return {**_counts(exchange), "cache_creation": written, **spent}
 

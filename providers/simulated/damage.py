@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .exchange import Piece, SimulatedReply
-from .faults import Fault
 from .refusal import Refusal
-from .wire import Event, Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .faults import Fault
+    from .wire import Event, Wire
 
 _HTML_502 = (
     b"<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n"
@@ -20,8 +24,11 @@ def refusal_for(fault: Fault, wire: Wire, model: str, *, streamed: bool) -> Refu
     """The error that a fault answers instead of content, `None` when it lets the answer begin."""
     match fault.kind:
         case "rate_limit":
-            waits = {"retry-after": _seconds(fault.retry_after_s), "retry-after-ms": f"{fault.retry_after_s * 1000:.0f}"}
-            return replace_headers(wire.rate_limited(model, fault.retry_after_s), waits)
+            waits = {
+                "retry-after": _seconds(fault.retry_after_s),
+                "retry-after-ms": f"{fault.retry_after_s * 1000:.0f}",
+            }
+            return replace(wire.rate_limited(model, fault.retry_after_s), headers=waits)
         case "overloaded":
             return wire.overloaded()
         case "server_error":
@@ -79,11 +86,6 @@ def damage_body(reply: SimulatedReply, fault: Fault) -> SimulatedReply:
             return replace(reply, pieces=(first,), headers={**reply.headers, "content-length": str(half)})
         case _:
             return reply
-
-
-def replace_headers(refusal: Refusal, headers: dict[str, str]) -> Refusal:
-    """The same refusal with these headers."""
-    return replace(refusal, headers=headers)
 
 
 def _seconds(seconds: float) -> str:

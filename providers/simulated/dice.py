@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ class Dice:
     def below(self, bound: int) -> int:
         """An integer from 0 to `bound - 1`."""
         self._rolls += 1
-        digest = hashlib.blake2b(f"{self.key}#{self._rolls}".encode(), digest_size=16).digest()
+        digest = hashlib.blake2b(f"{self.key}#{self._rolls}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
         return int.from_bytes(digest, "big") % bound
 
     def fraction(self) -> float:
@@ -49,6 +51,6 @@ def digest_of(*parts: str) -> str:
     """A short fingerprint of `parts`; different splits of the same text differ."""
     fingerprint = hashlib.blake2b(digest_size=16)
     for part in parts:
-        data = part.encode()
+        data = part.encode("utf-8", "surrogatepass")
         fingerprint.update(len(data).to_bytes(8, "big") + data)
     return fingerprint.hexdigest()

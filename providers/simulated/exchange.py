@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -48,7 +48,7 @@ class SimulatedReply:
         """All pieces joined."""
         return b"".join(piece.data for piece in self.pieces)
 
-    async def play(self, sleep: Sleep) -> AsyncIterator[bytes]:
+    async def play(self, sleep: Sleep) -> AsyncGenerator[bytes, None]:
         """The pieces at their pace; where no wait is due, `sleep` is not called."""
         for piece in self.pieces:
             if piece.delay_s > 0:

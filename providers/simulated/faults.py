@@ -13,12 +13,14 @@ field of the fault before it. So `rate_limit,times=2,cut,after_chunks=3` is a ra
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from fnmatch import fnmatchcase
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from .lru import LRU
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FaultKind: TypeAlias = Literal[
     "rate_limit",
@@ -82,7 +84,8 @@ class Fault:
             raise ValueError(f"unknown fault {self.kind!r}; expected one of {', '.join(_KINDS)}")
         if self.status not in (500, 502, 503):
             raise ValueError(f"a fault's status must be 500, 502 or 503, found {self.status}")
-        if min(self.after_chunks, self.for_s, self.retry_after_s) < 0 or min(self.times or 1, self.every or 1) < 1:
+        counts = [count for count in (self.times, self.every) if count is not None]
+        if min(self.after_chunks, self.for_s, self.retry_after_s) < 0 or min(counts, default=1) < 1:
             raise ValueError(f"expected times and every >= 1, everything else >= 0, found {self!r}")
 
 
@@ -157,7 +160,9 @@ def _fault(kind: str, settings: Sequence[str]) -> Fault:
     for setting in settings:
         name, _, value = setting.partition("=")
         if name.strip() not in readers:
-            raise ValueError(f"unknown setting {name.strip()!r} of fault {kind!r}; expected one of {', '.join(readers)}")
+            raise ValueError(
+                f"unknown setting {name.strip()!r} of fault {kind!r}; expected one of {', '.join(readers)}"
+            )
         try:
             values[name.strip()] = readers[name.strip()](value.strip())
         except ValueError:

@@ -50,7 +50,9 @@ def _check(body: Json) -> None:
     if not isinstance(body["messages"], list) or not all(isinstance(item, dict) for item in body["messages"]):
         raise Refusal(400, "Invalid type for 'messages': expected an array of objects.", "messages", "invalid_type")
     if not body["messages"]:
-        problem = "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
+        problem = (
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead."
+        )
         raise Refusal(400, problem, "messages", "empty_array")
     if body.get("stream_options") is not None and body.get("stream") is not True:
         problem = "The 'stream_options' parameter is only allowed when 'stream' is enabled."
@@ -134,7 +136,7 @@ def _segments(body: Json, messages: list[Json]) -> tuple[Segment, ...]:
     found = [segment_of("tools", tool) for tool in objects(body.get("tools"))]
     for message in messages:
         content = message.get("content")
-        blocks = objects(content) or ([content] if isinstance(content, str) else [])
+        blocks: list[Json | str] = [*objects(content)] or ([content] if isinstance(content, str) else [])
         found += [segment_of(string(message.get("role")), block) for block in blocks]
         found += [segment_of("tool_calls", call) for call in objects(message.get("tool_calls"))]
     return tuple(found)

@@ -7,19 +7,24 @@ Source: https://platform.openai.com/docs/api-reference/chat-streaming
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from itertools import chain, zip_longest
+from typing import TYPE_CHECKING
 
 from .openai_request import read_chat
-from .prompt import Prompt
-from .prompt_cache import CacheUse, PromptCache
-from .reading import Json, compact
+from .reading import Json, compact, encoded
 from .refusal import Refusal
 from .script import Answer, fragments_of, pieces_of
 from .wire import Event, Exchange
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .prompt import Prompt
+    from .prompt_cache import CacheUse, PromptCache
+
 _REQUEST_LIMIT = 10_000
 _TOKEN_LIMIT = 2_000_000
+_MODEL_CREATED_S = 1_735_689_600
 _FINISH_REASONS = {"stop": "stop", "stop_sequence": "stop", "length": "length", "tool_calls": "tool_calls"}
 _NO_KEY = (
     "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
@@ -76,7 +81,7 @@ class OpenAIWire:
 
     def error(self, refusal: Refusal, request_id: str) -> bytes:  # noqa: ARG002 - OpenAI puts it into a header only
         """A refusal as a complete body."""
-        return compact(_error_of(refusal)).encode()
+        return encoded(_error_of(refusal))
 
     def error_event(self, refusal: Refusal, request_id: str) -> Event:  # noqa: ARG002
         """A refusal inside a stream."""
@@ -96,11 +101,16 @@ class OpenAIWire:
             "x-request-id": request_id,
         }
 
+    def models(self, names: Sequence[str]) -> bytes:
+        """Source: https://platform.openai.com/docs/api-reference/models/list"""
+        rows = [{"id": name, "object": "model", "created": _MODEL_CREATED_S, "owned_by": "simulated"} for name in names]
+        return encoded({"object": "list", "data": rows})
+
     def complete(self, exchange: Exchange) -> bytes:
         """A complete answer."""
         choices = [_choice(index, answer, exchange) for index, answer in enumerate(exchange.answers)]
         body = {**_envelope(exchange, "chat.completion"), "choices": choices}
-        return compact({**body, "usage": _usage(exchange)} if exchange.with_usage else body).encode()
+        return encoded({**body, "usage": _usage(exchange)} if exchange.with_usage else body)
 
     def events(self, exchange: Exchange) -> list[Event]:
         """The answer as a stream: the choices interleaved, then their finish reasons, then `[DONE]`."""

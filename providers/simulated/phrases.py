@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
-from .dice import Dice
+if TYPE_CHECKING:
+    from .dice import Dice
 
 _CAPITALS = {
     "australia": "Canberra",
@@ -22,7 +24,14 @@ _CAPITALS = {
 }
 _SUBJECTS = ("The lighthouse", "A careful reader", "The river", "An old map", "The night train", "A paper boat")
 _VERBS = ("keeps", "follows", "remembers", "measures", "crosses", "answers")
-_OBJECTS = ("the quiet harbor", "a longer way home", "every small light", "the first snow", "its own shadow", "the tide")
+_OBJECTS = (
+    "the quiet harbor",
+    "a longer way home",
+    "every small light",
+    "the first snow",
+    "its own shadow",
+    "the tide",
+)
 _ENDINGS = ("before morning", "without hurry", "as it always has", "when nobody counts", "one step at a time")
 _THOUGHTS = (
     "The question is short, so the answer can be short too.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .dice import digest_of
-from .reading import Json, canonical
+from .reading import Json, canonical, string
 
 ToolChoice: TypeAlias = Literal["none", "auto", "required"]
 
@@ -88,7 +88,7 @@ def segment_of(*parts: object) -> Segment:
     marks = [mark for part in parts if isinstance(part, Mapping) and (mark := cache_mark(part))]
     plain = [_unmarked(part) for part in parts]
     text = canonical(plain)
-    media = any(isinstance(part, Mapping) and part.get("type") in _MEDIA_TYPES for part in parts)
+    media = any(isinstance(part, Mapping) and string(part.get("type")) in _MEDIA_TYPES for part in parts)
     return Segment(text, _MEDIA_TOKENS if media else _weight(plain, text), marks[0] if marks else None)
 
 

@@ -5,13 +5,17 @@ Entries do not expire by time, only by number: the longest unused prefix is forg
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
 from .dice import digest_of
 from .lru import LRU
-from .prompt import Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .prompt import Segment
 
 _MOST_PREFIXES = 8192
 _OPENAI_STEP = 128

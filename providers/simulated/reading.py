@@ -55,3 +55,8 @@ def canonical(value: object) -> str:
 def compact(value: object) -> str:
     """Compact JSON in the order given, as vendors send it."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def encoded(value: object) -> bytes:
+    """Compact JSON as bytes; a lone surrogate, which JSON may contain and UTF-8 may not, becomes `?`."""
+    return compact(value).encode("utf-8", "replace")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(eq=False)
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer of the vendor, not an error of this library
     """Ends a request with HTTP `status`; each wire renders it in its own words.
 
     `kind` is OpenAI's `error.type` where it is not the usual one of the status; `param` and `code` are

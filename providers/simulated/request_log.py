@@ -6,9 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
-from .reading import Json
+if TYPE_CHECKING:
+    from .reading import Json
 
 
 @dataclass(frozen=True, slots=True)

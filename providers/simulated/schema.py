@@ -8,16 +8,36 @@ Source: https://platform.openai.com/docs/guides/structured-outputs#supported-sch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
 
-from .dice import Dice
 from .reading import Json, integer, items, mapping, objects, string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from .dice import Dice
 
 _OPTIONAL_DEPTH = 4
 _MOST_DEPTH = 24
+_MOST_VALUES = 2000
+_MOST_NUMBER = 1e15
 _MOST_ITEMS = 32
-_WORDS = ("amber", "birch", "cobalt", "delta", "ember", "fjord", "grove", "harbor", "indigo", "juniper", "lumen", "mesa")
+_WORDS = (
+    "amber",
+    "birch",
+    "cobalt",
+    "delta",
+    "ember",
+    "fjord",
+    "grove",
+    "harbor",
+    "indigo",
+    "juniper",
+    "lumen",
+    "mesa",
+)
 _FORMATS = {
     "date": "2025-03-14",
     "date-time": "2025-03-14T09:26:53Z",
@@ -37,7 +57,7 @@ def instance_of(schema: Json, dice: Dice, hints: Mapping[str, str] | None = None
     """A value that satisfies `schema`, the same for the same `dice`.
 
     `hints` gives strings for properties by name (a city that the user spoke of). Recursive schemas end:
-    optional properties are left out below a few levels.
+    optional properties are left out below a few levels, and an instance has a few thousand values at most.
     """
     return _Maker(schema, hints or {}).make(schema, dice, "", 0)
 
@@ -46,9 +66,10 @@ def instance_of(schema: Json, dice: Dice, hints: Mapping[str, str] | None = None
 class _Maker:
     root: Json
     hints: Mapping[str, str]
+    made: Iterator[int] = field(default_factory=count)
 
     def make(self, schema: Json, dice: Dice, name: str, depth: int) -> object:
-        if depth > _MOST_DEPTH:
+        if depth > _MOST_DEPTH or next(self.made) > _MOST_VALUES:
             return None
         schema = self._resolved(schema, dice, depth)
         if "const" in schema:
@@ -126,7 +147,7 @@ class _Maker:
 
     def _integer(self, schema: Json, dice: Dice, _name: str, _depth: int) -> int:
         low, high = _bounds(schema, step=1)
-        unit = max(integer(schema.get("multipleOf")) or 1, 1)
+        unit = max(int(_number(schema.get("multipleOf")) or 1), 1)
         first = -(-math.ceil(low) // unit) * unit
         return first + unit * dice.below(max((math.floor(high) - first) // unit + 1, 1))
 
@@ -177,4 +198,7 @@ def _bounds(schema: Json, *, step: float) -> tuple[float, float]:
 
 
 def _number(value: object) -> float | None:
-    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    # Comparing keeps out NaN and infinity too, which JSON numbers such as 1e999 become.
+    return value if -_MOST_NUMBER < value < _MOST_NUMBER else None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from .dice import Dice
 from .phrases import reply_to, thoughts
 from .prompt import Prompt, Tool, count_tokens, first_tokens
 from .reading import Json, canonical, compact, mapping
 from .schema import instance_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .dice import Dice
 
 Ending: TypeAlias = Literal["stop", "stop_sequence", "length", "tool_calls"]
 

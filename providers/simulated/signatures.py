@@ -12,7 +12,7 @@ import hmac
 
 def sign(thinking: str, key: str) -> str:
     """The signature of `thinking`."""
-    digest = hmac.new(key.encode(), thinking.encode(), hashlib.sha256).digest()
+    digest = hmac.new(key.encode(), thinking.encode("utf-8", "surrogatepass"), hashlib.sha256).digest()
     return base64.b64encode(b"simulated:" + digest).decode()
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from .dice import Dice
-from .prompt import Prompt
-from .prompt_cache import CacheUse, PromptCache
-from .reading import Json
-from .refusal import Refusal
-from .script import Answer
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .dice import Dice
+    from .prompt import Prompt
+    from .prompt_cache import CacheUse, PromptCache
+    from .reading import Json
+    from .refusal import Refusal
+    from .script import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Event:
     def encode(self) -> bytes:
         """The event as bytes, with the blank line that ends it."""
         name = f"event: {self.name}\n" if self.name else ""
-        return f"{name}data: {self.data}\n\n".encode()
+        return f"{name}data: {self.data}\n\n".encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,9 @@ class Wire(Protocol):
 
     def headers(self, request_id: str, now_s: float, input_tokens: int, *, exhausted: bool) -> dict[str, str]:
         """The vendor's own response headers: request id and rate limits."""
+
+    def models(self, names: Sequence[str]) -> bytes:
+        """The list of models as a complete body."""
 
     def complete(self, exchange: Exchange) -> bytes:
         """A complete answer."""
