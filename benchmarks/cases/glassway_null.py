@@ -1,0 +1,38 @@
+"""Our own share: the full stack over a transport that answers from memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from cases.glassway_full import completion, stages
+from glassway import Client, OpenAI, Pipeline
+from upstream import stream as stream_answer
+from upstream import unary as unary_answer
+
+
+class NullTransport(httpx.AsyncBaseTransport):
+    """No I/O: the same bytes as the upstream sends, at once."""
+
+    def __init__(self, stream: bool) -> None:
+        head, _, body = (stream_answer() if stream else unary_answer()).partition(b"\r\n\r\n")
+        self.body = _dechunked(body) if stream else body
+        self.headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:] if b"ransfer" not in line]
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers=self.headers, content=self.body, request=request)
+
+
+def _dechunked(body: bytes) -> bytes:
+    out = []
+    while body:
+        size, _, rest = body.partition(b"\r\n")
+        out.append(rest[: int(size, 16)])
+        body = rest[int(size, 16) + 2 :]
+    return b"".join(out)
+
+
+async def prepare(_url: str, stream: bool) -> Any:
+    """A client with the full stack over nothing."""
+    provider = OpenAI(api_key="sk-test", transport=NullTransport(stream))
+    return completion(Client(Pipeline(stages(), providers=[provider])), stream)
