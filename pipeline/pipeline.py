@@ -99,13 +99,14 @@ class Pipeline:
     async def _run(self, call: Call, trace: Trace | None) -> Reply:
         if trace is None:
             return await self._chain.bare(call)
-        if not trace.traced or self._telemetry is None:
+        if not trace.trace_id or self._telemetry is None:
             return await self._chain.metered(call)
+        trace.call_id = call.id
         token = self._telemetry.attach(trace)
         try:
             return await self._chain.metered(call)
         finally:
-            self._telemetry.detach(token)
+            self._telemetry.detach(trace, token)
 
     def _hand_over(self, call: Call, reply: Reply) -> Reply:
         if not isinstance(reply, Stream):
@@ -116,8 +117,8 @@ class Pipeline:
             trace.root.end_ns = call.clock.now_ns()
             watch = Stopwatch(trace)
             reply.meter(watch)
-            if trace.traced and self._telemetry is not None:
-                reply.suspend(self._telemetry.around(trace))
+            if trace.trace_id and trace.telemetry is not None:
+                reply.suspend(trace.telemetry.around)
         return reply.when_done(lambda outcome: self._finish(call, outcome, watch))
 
     def _finish(self, call: Call, outcome: Outcome, watch: Stopwatch | None = None) -> Any:

@@ -5,11 +5,18 @@ Spans are made of this later, off the call's path, and only for traces that are 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .clock import Clock
 from .facts import Attempt
+
+if TYPE_CHECKING:
+    from .record import Record
+    from .telemetry.meaning import Meaning
+    from .telemetry.policy import TracePolicy
+
+T = TypeVar("T")
 
 
 class Frame:
@@ -31,18 +38,43 @@ class Frame:
         """(when, slot name, value), in the traced chain only."""
 
 
-class AttemptListener(Protocol):
-    """Told of each request to a vendor while it is under way."""
+class TraceKeeper(Protocol):
+    """What makes spans of one call. The chain and the attempts tell it what happens; stages see nothing of it."""
 
-    def attempt_begins(self, attempt: Attempt) -> None: ...
+    def attach(self) -> object:
+        """Make the call's span the current one; returns a token."""
+        ...
 
-    def attempt_ends(self, attempt: Attempt) -> None: ...
+    def detach(self, token: object) -> None:
+        """Undo `attach`. Quiet where the token is another context's: a finaliser may run anywhere."""
+        ...
+
+    async def around(self, step: Awaitable[T]) -> T:
+        """Await one step with the call's span current."""
+        ...
+
+    def follow(self, policy: TracePolicy) -> None:
+        """Judge this call by the policy of its pipeline's Tracing stage."""
+        ...
+
+    def attempt_begins(self, attempt: Attempt) -> None:
+        """A request to a vendor is about to be sent."""
+        ...
+
+    def attempt_ends(self, attempt: Attempt) -> None:
+        """Its answer has ended."""
+        ...
+
+    def finish(self, record: Record) -> bool:
+        """The call has ended. Returns whether its trace is kept."""
+        ...
 
 
 class Trace:
     """All frames of one call. Sequential frames' self times add up to the call's duration to the nanosecond."""
 
-    __slots__ = ("clock", "consumer_ns", "end_ns", "flags", "frames", "root", "span_id", "start_wall_ns", "telemetry", "trace_id", "traced")
+    __slots__ = ("call_id", "clock", "consumer_ns", "end_ns", "flags", "frames", "meaning", "root", "span_id", "start_wall_ns", "telemetry",
+                 "trace_id", "traced")  # fmt: skip
 
     def __init__(self, clock: Clock, *, traced: bool = False) -> None:
         self.clock = clock
@@ -59,14 +91,24 @@ class Trace:
         """64 bits: the logical span's."""
         self.flags = 0
         """W3C trace flags: bit 0 sampled, bit 1 random."""
-        self.telemetry: AttemptListener | None = None
-        """What keeps real spans for this call, if anything does."""
+        self.call_id = ""
+        """For log lines written during the call."""
+        self.meaning: Meaning | None = None
+        """What the Tracing stage wants shown of this call, and under which policy."""
+        self.telemetry: TraceKeeper | None = None
+        """What makes spans of this call, if anything does."""
 
     def open(self, index: int, parent: Frame | None) -> Frame:
         """Begin a stage's frame."""
         frame = Frame(index, parent, self.clock.now_ns())
         self.frames.append(frame)
         return frame
+
+    def show(self, meaning: Meaning) -> None:
+        """Show this on the call's span, by the policy that comes with it."""
+        self.meaning = meaning
+        if self.telemetry is not None:
+            self.telemetry.follow(meaning.policy)
 
     def attempt_begins(self, attempt: Attempt) -> None:
         """A request is about to be sent. Telemetry that keeps real spans gives it its `span_id` here."""
@@ -89,26 +131,19 @@ class Trace:
         Children that overlap (hedging) are counted once in their parent, so that the parent's self time is never
         negative; the sum over all frames then exceeds the duration by the overlap.
         """
-        children: dict[Frame, list[Frame]] = {}
-        for frame in self.frames:
-            if frame.parent is not None:
-                children.setdefault(frame.parent, []).append(frame)
-        return {frame: _exclusive(frame, children.get(frame, ())) for frame in (self.root, *self.frames)}
-
-
-def _exclusive(frame: Frame, children: Sequence[Frame]) -> int:
-    return frame.end_ns - frame.start_ns - _union(children, frame.end_ns) + frame.stream_ns
-
-
-def _union(frames: Iterable[Frame], limit_ns: int) -> int:
-    covered, until = 0, 0
-    for frame in frames:  # in order of their start, as they were opened
-        end_ns = min(frame.end_ns or limit_ns, limit_ns)
-        start_ns = max(frame.start_ns, until)
-        if end_ns > start_ns:
-            covered += end_ns - start_ns
-            until = end_ns
-    return covered
+        times = {self.root: self.root.end_ns - self.root.start_ns + self.root.stream_ns}
+        covered_until: dict[Frame, int] = {}
+        for frame in self.frames:  # in order of their start, as they were opened: a parent comes before its children
+            parent = frame.parent or self.root
+            limit_ns = parent.end_ns or self.end_ns
+            end_ns = frame.end_ns or limit_ns
+            times[frame] = end_ns - frame.start_ns + frame.stream_ns
+            start_ns = max(frame.start_ns, covered_until.get(parent, 0))
+            end_ns = min(end_ns, limit_ns)
+            if end_ns > start_ns:
+                times[parent] -= end_ns - start_ns
+                covered_until[parent] = end_ns
+        return times
 
 
 class Stopwatch:

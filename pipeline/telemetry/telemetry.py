@@ -1,0 +1,243 @@
+"""Where spans and metrics go."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from ..trace import Trace
+from .policy import KEEP_ALL, Keep, Trust
+from .schema import Generation, TraceCounts
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.sampling import Sampler
+    from prometheus_client import CollectorRegistry
+
+    from ..call import CallOptions
+    from ..clock import Clock
+    from ..outcome import Outcome
+    from ..record import Record
+    from ..types import Request
+    from .foreign import ForeignTraces
+    from .health import Health
+    from .metrics import CallMetrics
+    from .own import OwnTraces
+
+logger = logging.getLogger("glassway")
+
+
+class Telemetry:
+    """Metrics of every call and, where somebody wants them, traces. Never breaks, delays or fails a call.
+
+    Traces go to `span_processors` and `span_exporters` if there are any; otherwise to the global OpenTelemetry tracer
+    provider if the application has set one; otherwise no span is made and nothing is paid.
+
+    `metrics`: whether to count at all; into `registry`, the process's Prometheus registry by default, and into
+    instruments of `meter_provider` if given.
+    `sampler`: the head decision, an OpenTelemetry SDK sampler; None follows the caller's decision and samples new traces.
+    `keep`: which finished traces are kept; a Tracing stage may say otherwise for its pipeline.
+    `trust`: what becomes of a `traceparent` that a call brings in its options. A public gateway wants `link`.
+    `generation`: of the GenAI conventions.
+    `label_limits`: the most values of a bounded label, by its name.
+    `queue_traces`: kept traces that may wait for export; more are dropped and counted. `delay_s`: how long one waits for
+    others to be exported with it. `shutdown_s`: the most seconds that the process's exit waits for the rest.
+    """
+
+    _default: ClassVar[Telemetry | None] = None
+    _default_lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(
+        self,
+        *,
+        metrics: bool = True,
+        registry: CollectorRegistry | None = None,
+        meter_provider: MeterProvider | None = None,
+        span_processors: Sequence[SpanProcessor] = (),
+        span_exporters: Sequence[SpanExporter] = (),
+        resource: Resource | None = None,
+        sampler: Sampler | None = None,
+        keep: Keep = KEEP_ALL,
+        trust: Trust = "always",
+        generation: Generation = "g2",
+        label_limits: Mapping[str, int] | None = None,
+        queue_traces: int = 2048,
+        delay_s: float = 1.0,
+        shutdown_s: float = 2.0,
+        follow_global: bool = True,
+        from_environment: bool = False,
+        synchronous: bool = False,
+    ) -> None:
+        """`follow_global`: whether a global tracer provider is used where no processors are given.
+
+        `from_environment`: whether the `OTEL_*` variables are read, at the first call.
+
+        `synchronous`: make and hand over spans before the call returns. For tests.
+        """
+        self.generation: Generation = generation
+        self.trust: Trust = trust
+        self.keep = keep
+        self._counting = metrics
+        self._registry = registry
+        self._meter_provider = meter_provider
+        self._limits = dict(label_limits or {})
+        self._follow_global = follow_global
+        self._lock = threading.Lock()
+        self._started = False
+        self._metrics: CallMetrics | None = None
+        self._health: Health | None = None
+        self._own: OwnTraces | None = None
+        self._foreign: ForeignTraces | None = None
+        self._from_environment = from_environment
+        self._outbox = {"limit": queue_traces, "delay_s": delay_s, "shutdown_s": shutdown_s, "synchronous": synchronous}
+        if span_processors or span_exporters:
+            self.send_traces(span_processors, span_exporters, resource=resource, sampler=sampler)
+
+    @classmethod
+    def default(cls) -> Telemetry:
+        """The process's one instance: metrics to the default registry, traces as the `OTEL_*` variables and `setup` say."""
+        with cls._default_lock:
+            if cls._default is None:
+                cls._default = cls(from_environment=True)
+            return cls._default
+
+    def send_traces(
+        self,
+        span_processors: Sequence[SpanProcessor] = (),
+        span_exporters: Sequence[SpanExporter] = (),
+        *,
+        resource: Resource | None = None,
+        sampler: Sampler | None = None,
+    ) -> None:
+        """Keep traces from now on and hand them to these. A process that already sends some sends to these instead."""
+        from .own import OwnTraces  # the OpenTelemetry SDK is loaded only where traces are kept
+        from .spans import SpanMaker
+
+        before = self._own
+        self._own = OwnTraces(
+            self, SpanMaker(self.generation, resource), span_processors, span_exporters, sampler=sampler, **self._outbox
+        )  # type: ignore[arg-type]  # the settings of __init__
+        if before is not None:
+            before.outbox.flush(before.outbox.shutdown_s)
+
+    # -- what a pipeline calls
+
+    def begin(self, request: Request, options: CallOptions, clock: Clock) -> Trace | None:
+        """A call begins. None where nothing is recorded: the bare chain is enough."""
+        try:
+            if not self._started:
+                self._start()
+            trace = self._begin(request, options, clock)
+            if self._metrics is not None:
+                self._metrics.begin(stream=request.stream)
+        except Exception:
+            logger.exception("Telemetry failed at a call's begin; the call goes on unobserved.")
+            return Trace(clock) if self._metrics is not None else None
+        return trace
+
+    def attach(self, trace: Trace) -> object:
+        """Make the call's span the current one for the code of stages. Returns a token for `detach`."""
+        return trace.telemetry.attach() if trace.telemetry is not None else None
+
+    def detach(self, trace: Trace, token: object) -> None:
+        """Undo `attach`."""
+        if trace.telemetry is not None:
+            trace.telemetry.detach(token)
+
+    def finish(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - part of the interface
+        """A call has ended: decide on its trace, count, and queue what is kept."""
+        try:
+            exemplar = _finish_trace(record)
+            if self._metrics is not None:
+                self._metrics.finish(record, exemplar)
+        except Exception:
+            logger.exception("Telemetry failed at a call's end; the call is not affected.")
+
+    def flush(self, timeout_s: float = 5.0) -> bool:
+        """Wait until everything kept so far is handed over, at most `timeout_s` seconds. Whether it all was."""
+        return self._own.outbox.flush(timeout_s) if self._own is not None else True
+
+    # -- for people
+
+    def metrics_text(self) -> str:
+        """The metrics in Prometheus' text format; empty where nothing is counted."""
+        from prometheus_client import generate_latest
+
+        if not self._started:
+            self._start()
+        return generate_latest(self.registry).decode() if self._counting else ""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The Prometheus registry that the metrics are in."""
+        if self._registry is None:
+            from prometheus_client import REGISTRY
+
+            self._registry = REGISTRY
+        return self._registry
+
+    # -- inside
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._started:
+                return
+            if self._counting:
+                self._start_metrics()
+            if self._from_environment and self._own is None:
+                from .otlp import configured_by_environment
+
+                configured_by_environment(self)
+            self._started = True
+
+    def _start_metrics(self) -> None:
+        from .health import Health  # importing glassway loads no metrics library
+        from .instruments import MeterSink, PrometheusSink, Sink, families_of
+        from .metrics import CallMetrics
+
+        families = families_of(self.registry, self._limits)
+        families.declare(self.generation)
+        sinks: list[Sink] = [PrometheusSink(families)]
+        if self._meter_provider is not None:
+            sinks.append(MeterSink(self._meter_provider.get_meter("glassway")))
+        self._health = Health.of(self.registry)
+        self._health.watch(self)
+        self._metrics = CallMetrics(sinks, families, self.generation)
+
+    def _begin(self, request: Request, options: CallOptions, clock: Clock) -> Trace | None:
+        keeper = self._own or self._of_global()
+        if keeper is None:
+            return Trace(clock) if self._metrics is not None else None
+        trace = Trace(clock, traced=True)
+        keeper.begin(trace, request, options)
+        return trace
+
+    def _of_global(self) -> ForeignTraces | None:
+        """The application's tracer provider, if it has set one; looked up at every call, for it may come late."""
+        api = sys.modules.get("opentelemetry.trace")
+        if api is None or not self._follow_global:
+            return None
+        provider = api.get_tracer_provider()
+        if self._foreign is None or self._foreign.provider is not provider:
+            from .foreign import ForeignTraces
+
+            self._foreign = ForeignTraces(self, provider)
+        return self._foreign if self._foreign.real else None
+
+    def trace_counts(self) -> TraceCounts:
+        """What became of kept traces so far."""
+        return self._own.outbox.counts() if self._own is not None else TraceCounts()
+
+
+def _finish_trace(record: Record) -> dict[str, str] | None:
+    """The ids for exemplars, of a trace that is kept: an exemplar must lead somewhere."""
+    trace = record.trace
+    if trace is None or trace.telemetry is None or not trace.telemetry.finish(record):
+        return None
+    return {"trace_id": f"{trace.trace_id:032x}", "span_id": f"{trace.span_id:016x}"}
