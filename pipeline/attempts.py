@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
-
 from .call import Call
 from .errors import AllAttemptsFailed, APITimeoutError, GlasswayError, error_kind
 from .facts import ATTEMPTS, Attempt
+from .ids import random_id
 from .outcome import Outcome
 from .stream import Block, Handler, Reply, Source, Stream, observed
-
-_random_bits = random.SystemRandom().getrandbits
 
 
 async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
@@ -58,7 +55,7 @@ def _begin(call: Call, provider: str) -> Attempt:
     if state.trace is not None:
         state.trace.attempt_begins(opened)
         if state.trace.trace_id and not opened.span_id:
-            opened.span_id = _random_bits(64) or 1
+            opened.span_id = random_id(64)
     call.add(ATTEMPTS, opened)
     return opened
 

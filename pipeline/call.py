@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
@@ -12,6 +11,7 @@ from pydantic import SecretStr
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import APITimeoutError
 from .facts import Attempt, Slot, Trail
+from .ids import random_id
 from .trace import Frame, Trace
 from .types import Request
 
@@ -80,7 +80,7 @@ class CallState:
         trace: Trace | None,
         dry_run: bool,
     ) -> None:
-        self.id = os.urandom(8).hex()
+        self.id = f"{random_id(64):016x}"
         self.requested = requested
         self.options = options
         self.clock = clock
