@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from .callbacks import CallEvent, Callbacks
+from .cost import Cost
 from .fallback import Fallback
 from .retry import Retry
 from .timeout import Timeout
 
-__all__ = ["CallEvent", "Callbacks", "Fallback", "Retry", "Timeout"]
+__all__ = ["CallEvent", "Callbacks", "Cost", "Fallback", "Retry", "Timeout"]

@@ -27,7 +27,8 @@
     │   ├── BudgetExceeded
     │   ├── RateLimitExceeded
     │   ├── QueueFull
-    │   └── CircuitOpen
+    │   ├── CircuitOpen
+    │   └── UnpricedModel
     └── AllAttemptsFailed
 
 A message says what was expected, what was found and the next step. It never holds a key or a prompt.
@@ -313,6 +314,12 @@ class CircuitOpen(PolicyError):  # noqa: N818
     """The target failed too often and is not tried for now."""
 
     kind: ClassVar[Kind] = "circuit_open"
+
+
+class UnpricedModel(PolicyError):  # noqa: N818
+    """The model has no known price, and the stack refuses what it cannot bill."""
+
+    kind: ClassVar[Kind] = "config"
 
 
 class AllAttemptsFailed(GlasswayError):  # noqa: N818

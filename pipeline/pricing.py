@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation
 from importlib import import_module
-from typing import Any, NamedTuple, Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from .facts import Cost, CostLine
-from .types import Usage, UsageSource
+from .types import CompletionTokensDetails, PromptTokensDetails, Usage, UsageSource
 
 _EXACT = Context(prec=100, traps=[InvalidOperation])
 """Amounts are never rounded, whatever decimal context the application has set."""
@@ -54,8 +54,6 @@ class Price:
     """For each request."""
     web_search_usd: Decimal | None = None
     """For each search that the vendor's own tool made."""
-    audio_hour_usd: Decimal | None = None
-    """For each hour of audio, of models that count no tokens."""
     table: str = ""
     """Where it comes from: the table's name, version and date, or "override"."""
 
@@ -93,7 +91,7 @@ class PriceTable(Protocol):
 
 def default_prices() -> PriceTable:
     """The table that Glassway brings along, reached by name: the pipeline knows no vendor's prices itself."""
-    return cast(PriceTable, import_module("...providers.prices", __name__).default_table())
+    return cast("PriceTable", import_module("..providers.prices", __package__).default_table())
 
 
 def find_price(
@@ -195,7 +193,11 @@ def _input_lines(lines: list[CostLine], counts: _Counts, rates: Rates, attempt: 
     for item, tokens, rate in (
         ("cached_input", counts.cached, rates.cached),
         ("cache_write", counts.write_5m, rates.cache_write),
-        ("cache_write_1h", counts.write_1h, rates.cache_write_1h if rates.cache_write_1h is not None else rates.cache_write),
+        (
+            "cache_write_1h",
+            counts.write_1h,
+            rates.cache_write if rates.cache_write_1h is None else rates.cache_write_1h,
+        ),
         ("input_audio", counts.input_audio, rates.input_audio),
         ("input_image", counts.input_image, rates.input_image),
     ):
@@ -229,19 +231,96 @@ def _line(item: str, tokens: int, rate: Decimal, attempt: int) -> CostLine:
 
 
 def _fee_lines(lines: list[CostLine], usage: Usage, price: Price, attempt: int) -> bool:
-    """Fees. Source of the count of searches: https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool"""
     if price.request_usd:
         lines.append(CostLine("request", price.request_usd, units=1, attempt=attempt))
-    extra = usage.model_extra
-    if not extra:
-        return True
-    tools = extra.get("server_tool_use")
-    searches = _whole(tools.get("web_search_requests")) if isinstance(tools, Mapping) else 0
-    complete = _fee(lines, "web_search", searches, price.web_search_usd, attempt)
-    return _fee(lines, "audio_seconds", _whole(extra.get("seconds")), _second(price), attempt) and complete
+    searches = _web_searches(usage)
+    if searches and price.web_search_usd is not None:
+        lines.append(
+            CostLine("web_search", _EXACT.multiply(price.web_search_usd, searches), units=searches, attempt=attempt)
+        )
+    return not searches or price.web_search_usd is not None
 
 
-def _fee(lines: list[CostLine], item: str, units: int, each: Decimal | None, attempt: int) -> bool:
-    if units and each is not None:
-        lines.append(CostLine(item, _EXACT.multiply(each, units), units=units, attempt=attempt))
-    return not units or each is not None
+def _web_searches(usage: Usage) -> int:
+    """Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool#usage-and-pricing"""
+    tools = usage.model_extra.get("server_tool_use") if usage.model_extra else None
+    return _whole(tools.get("web_search_requests")) if isinstance(tools, Mapping) else 0
+
+
+def _counts(usage: Usage) -> _Counts:
+    prompt, completion, total_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+    read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
+    cached, written = (usage.cached_tokens, usage.cache_write_tokens) if read else (0, 0)
+    reasoning = usage.reasoning_tokens if spent else 0
+    anomalies: tuple[str, ...] = ()
+    if (
+        total_tokens != prompt + completion
+        or cached + written > prompt
+        or reasoning > completion
+        or min(prompt, completion, cached, written, reasoning) < 0
+    ):
+        anomalies = _anomalies(usage)
+        cached, written, reasoning = max(0, cached), max(0, written), max(0, reasoning)
+        prompt, completion = _larger_reading(
+            max(0, prompt), max(0, completion), cached + written, reasoning, total_tokens
+        )
+    written_1h = min(written, _written_1h(usage)) if written else 0
+    audio, image = _modalities(read, prompt - cached - written) if read else (0, 0)
+    out_audio, out_image = _modalities(spent, completion - reasoning) if spent else (0, 0)
+    return _Counts(
+        prompt,
+        cached,
+        written - written_1h,
+        written_1h,
+        audio,
+        image,
+        completion,
+        reasoning,
+        out_audio,
+        out_image,
+        anomalies,
+    )
+
+
+def _anomalies(usage: Usage) -> tuple[str, ...]:
+    """Those of the usage, and negative parts, which it does not look at. A total that nobody has counted is none."""
+    found = usage.anomalies()
+    parts = (usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
+    return (*found, "negative") if min(parts) < 0 and "negative" not in found else found
+
+
+def _larger_reading(prompt: int, completion: int, in_cache: int, reasoning: int, total_tokens: int) -> tuple[int, int]:
+    """Prompt and completion when parts and wholes contradict each other: a part larger than its whole was not counted in it.
+
+    Vendors do count that way (Anthropic's input excludes cached tokens, xAI's completion reasoning), and a codec or a
+    compatible server may have passed it on. Tokens that only the total knows of are output: reasoning, nearly always.
+    """
+    if in_cache > prompt:
+        prompt += in_cache
+    if reasoning > completion:
+        completion += reasoning
+    return prompt, max(completion, total_tokens - prompt)
+
+
+def _written_1h(usage: Usage) -> int:
+    """Tokens written for one hour, a part of those written.
+
+    Source: https://docs.claude.com/en/docs/build-with-claude/prompt-caching#1-hour-cache-duration
+    """
+    details = usage.prompt_tokens_details
+    if details is not None and details.model_extra:
+        return _whole(details.model_extra.get("cache_write_1h_tokens"))
+    by_lifetime = usage.model_extra.get("cache_creation") if usage.model_extra else None
+    return _whole(by_lifetime.get("ephemeral_1h_input_tokens")) if isinstance(by_lifetime, Mapping) else 0
+
+
+def _modalities(details: PromptTokensDetails | CompletionTokensDetails, room: int) -> tuple[int, int]:
+    """Audio and image tokens, within the tokens that nothing else has claimed: vendors count cached audio in both."""
+    audio = min(max(0, details.audio_tokens or 0), room)
+    image = min(_whole(details.model_extra.get("image_tokens")), room - audio) if details.model_extra else 0
+    return audio, image
+
+
+def _whole(value: object) -> int:
+    """A count that a vendor sent in a field that we do not validate."""
+    return value if isinstance(value, int) and value > 0 else 0

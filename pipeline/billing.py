@@ -1,0 +1,230 @@
+"""The bill of a call: what its attempts cost, what was wasted, what a cache saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from .facts import ATTEMPTS, CACHE, Attempt, Cost, CostLine, CostRange
+from .pricing import PriceTable, bill, default_prices, find_price, reported, total
+from .tokens import estimate_request_tokens, estimate_response_tokens
+from .types import ChatRequest, Request, Response, Usage, UsageSource
+
+if TYPE_CHECKING:
+    from .call import Call
+    from .outcome import Outcome
+
+NOTHING = Cost(Decimal(0), "exact")
+"""Nothing was generated, so nothing is charged."""
+
+_MAYBE_CHARGED = frozenset({"timeout", "cancelled", "stream_interrupted"})
+"""We hung up, or were hung up on, while the vendor was at work. Other failures without output are refusals, and free."""
+
+_SOURCES: tuple[UsageSource, ...] = ("provider", "partial", "tokenizer", "missing")
+
+
+def calculate_cost(
+    model: str, usage: Usage | Response, *, prices: PriceTable | None = None, at: datetime | None = None
+) -> Cost:
+    """The exact cost of `usage`, or of a response's, at the price in force `at` (now, if None). Sends nothing.
+
+    `model` is `vendor/model`, or a bare name for the vendor that makes it. Never raises for what has no price: then
+    `amount_usd` is None and `status` is `unpriced`.
+    """
+    counted = usage.usage if isinstance(usage, Response) else usage
+    if counted is None:
+        return Cost(None, "unpriced", unpriced=(model,))
+    provider, name = _split(model)
+    tier = _tier(counted) or (getattr(usage, "service_tier", None) if isinstance(usage, Response) else None)
+    return _priced(counted, "provider", provider, (name,), prices or default_prices(), at or datetime.now(UTC), tier)
+
+
+def estimate_cost(
+    request: Request,
+    *,
+    provider: str | None = None,
+    model: str | None = None,
+    prices: PriceTable | None = None,
+    at: datetime | None = None,
+) -> CostRange:
+    """What `request` would cost, without sending it: from no output at all to all that it allows.
+
+    The prompt's tokens are estimated. `provider` and `model` default to those of `request.model`.
+    """
+    if model is None:
+        provider, model = _split(request.model)
+    table, at = prices or default_prices(), at or datetime.now(UTC)
+    prompt = estimate_request_tokens(request, model)
+    tier = getattr(request, "service_tier", None)
+    limit = _output_limit(request)
+    if prompt is None:
+        return CostRange(None, None, 0, limit, unpriced=(_target(provider, model),))
+    least, most = (
+        _priced(_usage(prompt, output), "tokenizer", provider, (model,), table, at, tier) for output in (0, limit or 0)
+    )
+    return CostRange(
+        least.amount_usd,
+        most.amount_usd if limit is not None else None,
+        prompt,
+        limit,
+        most.price_table,
+        most.unpriced,
+    )
+
+
+def cost_of_call(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
+    """The bill of a call that has ended: all its attempts, or what a cache saved."""
+    attempts = call.trail(ATTEMPTS)
+    at = datetime.fromtimestamp(call.clock.wall_ns() / 1e9, UTC)
+    if not attempts:
+        return _unsent(call, outcome, table, at)
+    answering = _answering(attempts)
+    costs = [_attempt_cost(attempt, call, outcome if attempt is answering else None, table, at) for attempt in attempts]
+    return costs[0] if len(costs) == 1 and attempts[0].useful else _together(attempts, costs)
+
+
+def _attempt_cost(attempt: Attempt, call: Call, outcome: Outcome | None, table: PriceTable, at: datetime) -> Cost:
+    counted = _counted(attempt, call, outcome)
+    if counted is None:
+        return NOTHING
+    usage, source = counted
+    tier = attempt.service_tier or (_tier(usage) if usage else None) or _answered_tier(call, outcome)
+    vendor = attempt.vendor or attempt.provider
+    return _priced(usage, source, vendor, (attempt.response_model, attempt.model), table, at, tier, attempt.number)
+
+
+def _counted(attempt: Attempt, call: Call, outcome: Outcome | None) -> tuple[Usage | None, UsageSource] | None:
+    """What an attempt used, and who says so; None if nothing was generated."""
+    usage = attempt.usage if attempt.usage is not None and _any(attempt.usage) else None
+    if usage is not None and attempt.usage_source == "provider":
+        return usage, "provider"
+    if not (attempt.useful or attempt.chunks or usage is not None or attempt.error in _MAYBE_CHARGED):
+        return None
+    prompt = usage.prompt_tokens if usage is not None else estimate_request_tokens(call.request, attempt.model)
+    if prompt is None:
+        return None, "missing"
+    output = _output_estimate(attempt, outcome)
+    if usage is None:
+        return _usage(prompt, output), "tokenizer"
+    # Until its end a stream's own count of output is a placeholder: Anthropic's first event says 1 or so.
+    completion = max(usage.completion_tokens, output)
+    return usage.model_copy(update={"completion_tokens": completion, "total_tokens": prompt + completion}), "partial"
+
+
+def _output_estimate(attempt: Attempt, outcome: Outcome | None) -> int:
+    response = None
+    if outcome is not None:
+        response = getattr(outcome.error, "partial", None) or outcome.response
+    if response is not None:
+        return estimate_response_tokens(response, attempt.model)
+    # The text is gone with the attempt; a chunk is at least one token.
+    return attempt.chunks
+
+
+def _priced(
+    usage: Usage | None,
+    source: UsageSource,
+    provider: str | None,
+    names: Sequence[str | None],
+    table: PriceTable,
+    at: datetime,
+    tier: str | None,
+    attempt: int = 0,
+) -> Cost:
+    target = _target(provider, next(name for name in names if name))
+    if usage is None:
+        return Cost(None, "unpriced", usage_source=source, unpriced=(target,))
+    if provider and source == "provider" and (amount := reported(usage, provider)) is not None:
+        return Cost(
+            amount, "exact", (CostLine("reported", amount, attempt=attempt),), price_table=provider, usage_source=source
+        )
+    price = find_price(table, provider, names, at, service_tier=tier)
+    if price is None:
+        return Cost(None, "unpriced", usage_source=source, unpriced=(target,))
+    return bill(usage, price, target=target, source=source, attempt=attempt)
+
+
+def _unsent(call: Call, outcome: Outcome, table: PriceTable, at: datetime) -> Cost:
+    """Nothing went to a vendor: a cache or a stage answered, or one refused."""
+    verdict = call.get(CACHE)
+    response = outcome.response if verdict is not None and verdict.verdict in ("hit", "shared") else None
+    if response is None or response.usage is None:
+        return NOTHING
+    names = (getattr(response, "model", None), call.target.model)
+    instead = _priced(response.usage, "provider", call.target.provider, names, table, at, _tier(response.usage))
+    saved = total(line.amount_usd for line in instead.lines)
+    return Cost(
+        Decimal(0),
+        "exact",
+        saved_usd=saved,
+        price_table=instead.price_table,
+        usage_source="provider",
+        unpriced=instead.unpriced,
+    )
+
+
+def _together(attempts: Sequence[Attempt], costs: Sequence[Cost]) -> Cost:
+    lines = tuple(line for cost in costs for line in cost.lines)
+    known = all(cost.amount_usd is not None for cost in costs)
+    estimated = any(cost.status == "estimated" for cost in costs)
+    useless = {attempt.number for attempt in attempts if not attempt.useful}
+    counted = [cost for cost in costs if cost is not NOTHING]
+    return Cost(
+        amount_usd=total(line.amount_usd for line in lines) if known else None,
+        status=("estimated" if estimated else "exact") if known else "unpriced",
+        lines=lines,
+        wasted_usd=total(line.amount_usd for line in lines if line.attempt in useless),
+        price_table=" + ".join(dict.fromkeys(cost.price_table for cost in counted if cost.price_table)),
+        usage_source=max((cost.usage_source for cost in counted), key=_SOURCES.index, default="missing"),
+        unpriced=tuple(dict.fromkeys(name for cost in costs for name in cost.unpriced)),
+        anomalies=tuple(dict.fromkeys(name for cost in costs for name in cost.anomalies)),
+    )
+
+
+def _answering(attempts: Sequence[Attempt]) -> Attempt:
+    return next((attempt for attempt in attempts if attempt.useful), attempts[-1])
+
+
+def _tier(usage: Usage) -> str | None:
+    """Anthropic says beside the counts how a request was served.
+
+    Source: https://docs.claude.com/en/api/messages (usage.service_tier, usage.speed)
+    """
+    extra = usage.model_extra
+    if not extra:
+        return None
+    tier = extra.get("speed") if extra.get("speed") not in (None, "standard") else extra.get("service_tier")
+    return tier if isinstance(tier, str) else None
+
+
+def _answered_tier(call: Call, outcome: Outcome | None) -> str | None:
+    """The tier that the answer names. A stream is not assembled for it: there the tier that the request asks for holds."""
+    asked = getattr(call.request, "service_tier", None)
+    if outcome is None or call.request.stream:
+        return asked
+    return getattr(outcome.response, "service_tier", None) or asked
+
+
+def _output_limit(request: Request) -> int | None:
+    if not isinstance(request, ChatRequest):
+        return 0
+    return None if request.output_limit is None else request.output_limit * (request.n or 1)
+
+
+def _usage(prompt: int, completion: int) -> Usage:
+    return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+
+
+def _any(usage: Usage) -> bool:
+    return bool(usage.prompt_tokens or usage.completion_tokens or usage.total_tokens)
+
+
+def _split(model: str) -> tuple[str | None, str]:
+    head, slash, tail = model.partition("/")
+    return (head, tail) if slash else (None, model)
+
+
+def _target(provider: str | None, model: str) -> str:
+    return f"{provider}/{model}" if provider else model
