@@ -1,0 +1,66 @@
+"""The key of a call: a digest over everything that changes the answer, readable by nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+from pydantic_core import PydanticSerializationError, to_json
+
+from ...pipeline.call import Call
+from ...pipeline.types import Request
+from .entry import FORMAT
+
+_DIGEST_BYTES = 20
+
+_APART = frozenset({"model", "stream", "stream_options", "user", "metadata"})
+"""Fields that leave the answer as it is: how it is delivered, who asked, and labels. The model is taken from the target."""
+
+
+def cache_key(call: Call, *, namespace: str = "", further: str = "", secret: bytes = b"") -> str | None:
+    """40 hex digits; None for a request that cannot be written as JSON.
+
+    In it are: the operation, the target, the tenant, the caller's own base URL, headers, vendor settings and API key,
+    every request field but `stream`, `stream_options`, `user` and `metadata`, unknown fields included, and the version
+    of the entries' format. Fields that are not set count like null. The order of unknown fields at the top makes no
+    difference; further inside it does, because the order of a schema's properties changes what models write.
+    """
+    try:
+        parts = (to_json(_circumstances(call, namespace, further)), *_asked(call.request))
+    except PydanticSerializationError:
+        return None
+    # JSON text holds no zero byte, so no two lists of parts look the same.
+    return blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES, key=secret, person=b"glassway-cache").hexdigest()
+
+
+def _circumstances(call: Call, namespace: str, further: str) -> list[object]:
+    options = call.options
+    api_key = options.api_key.get_secret_value() if options.api_key is not None else None
+    return [
+        FORMAT,
+        namespace,
+        further,
+        options.tenant,
+        call.request.operation,
+        call.target.provider,
+        call.target.model,
+        options.base_url,
+        api_key,
+        _sorted(options.headers),
+        _sorted(options.settings),
+    ]
+
+
+def _asked(request: Request) -> tuple[bytes, bytes]:
+    unknown = request.extra
+    apart = _APART.union(unknown) if unknown else _APART
+    known = request.__pydantic_serializer__.to_json(request, exclude=set(apart), exclude_none=True, by_alias=True)
+    return known, to_json(_sorted(unknown))
+
+
+def _sorted(fields: Mapping[str, object]) -> list[tuple[str, object]]:
+    return sorted(fields.items(), key=_name) if fields else []
+
+
+def _name(item: tuple[str, object]) -> str:
+    return item[0]

@@ -1,0 +1,108 @@
+"""One call that the store could not answer: asked upstream, alone or for all who ask the same."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from ...pipeline.call import Call
+from ...pipeline.facts import CACHE, CacheVerdict
+from ...pipeline.outcome import outcome_of
+from ...pipeline.stream import Block, Handler, Reply, Source, Stream
+from ...pipeline.types import ChatChunk
+from .answer import incomplete, reply_of
+from .entry import Answer
+from .flight import Flight, Landed, Word
+from .shelf import Shelf, trace_id_of
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One call that the store could not answer."""
+
+    shelf: Shelf
+    call: Call
+    key: str
+    ttl_s: float | None
+    """None: the answer is not kept."""
+
+    async def ask(self, call_next: Handler, flight: Flight | None = None) -> Reply:
+        """Ask upstream, and keep the answer once it is complete."""
+        reply = await call_next(self.call)
+        if isinstance(reply, Stream):
+            self._record(reply, flight)
+            return reply
+        await self._keep(reply)
+        if flight is not None:
+            self._end(flight, reply)
+        return reply
+
+    async def lead(self, flight: Flight, call_next: Handler) -> Reply:
+        """Ask for all who wait. However it ends, the flight hears of it."""
+        try:
+            return await self.ask(call_next, flight)
+        except BaseException as error:
+            flight.give_up(failed=outcome_of(error) != "cancelled")
+            raise
+
+    async def wait(self, flight: Flight, limit_s: float) -> Word:
+        """Wait for the leader, within the limit and the call's deadline. Raises `APITimeoutError` when the deadline passes."""
+        self.call.check_deadline()
+        remaining_s = self.call.remaining_s()
+        try:
+            async with self.call.clock.limit(limit_s if remaining_s is None else min(limit_s, remaining_s)):
+                return await flight.follow()
+        except TimeoutError:
+            self.call.check_deadline()
+            return "alone"
+
+    def shared(self, landed: Landed) -> Reply | None:
+        """The leader's answer for this call; None if it cannot be had in the form that was asked for."""
+        reply = reply_of(landed.answer, stream=self.call.request.stream)
+        if reply is not None:
+            self.call.set(CACHE, CacheVerdict("shared", self.key, age_s=0.0, origin_trace_id=landed.trace_id))
+        return reply
+
+    async def _keep(self, answer: Answer) -> None:
+        if self.ttl_s is not None:
+            await self.shelf.keep(self.call, self.key, answer, self.ttl_s)
+
+    def _end(self, flight: Flight, answer: Answer) -> None:
+        if incomplete(answer):
+            flight.give_up(failed=True)
+        else:
+            flight.land(Landed(answer, trace_id_of(self.call)))
+
+    def _record(self, stream: Stream, flight: Flight | None) -> None:
+        """Take the chunks as they leave this stage, and keep them before the stream says that it is complete."""
+        chunks: list[ChatChunk] = []
+
+        def note(chunk: ChatChunk) -> ChatChunk:
+            chunks.append(chunk)
+            return chunk
+
+        stream.map(note)
+        stream.attend(lambda source, _: _Followed(source, lambda: self._keep(tuple(chunks))))
+        if flight is not None:
+            stream.when_done(lambda outcome: flight.end(self._landed(tuple(chunks)), outcome))
+
+    def _landed(self, chunks: tuple[ChatChunk, ...]) -> Landed | None:
+        return None if incomplete(chunks) else Landed(chunks, trace_id_of(self.call))
+
+
+class _Followed:
+    """A source with something to wait for between its last block and its end."""
+
+    def __init__(self, source: Source, at_end: Callable[[], Awaitable[None]]) -> None:
+        self._source = source
+        self._at_end: Callable[[], Awaitable[None]] | None = at_end
+
+    async def read(self) -> Block:
+        block = await self._source.read()
+        if not block and self._at_end is not None:
+            at_end, self._at_end = self._at_end, None
+            await at_end()
+        return block
+
+    async def aclose(self) -> None:
+        await self._source.aclose()

@@ -1,0 +1,108 @@
+"""Entries in a store, for one stage: what fails here never fails a call."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+
+from ...pipeline.call import Call
+from ...pipeline.facts import CACHE, FALLBACKS, CacheVerdict
+from ...stores import Store
+from .answer import incomplete
+from .entry import Answer, Entry, decode, encode
+
+logger = logging.getLogger("glassway")
+
+
+class Shelf(NamedTuple):
+    """A store, and what may go into it."""
+
+    store: Store
+    max_entry_bytes: int
+
+    async def find(self, call: Call, key: str, max_age_s: float | None) -> Entry | None:
+        """The entry, if it is there, whole and young enough. Writes the fact: hit, miss or error."""
+        try:
+            data = await self.store.get(_place(key))
+        except Exception as error:  # noqa: BLE001 - a store that fails is a miss, and says so
+            _failed(call, key, "lookup", error)
+            return None
+        if data is None:
+            _missed(call, key, "")
+            return None
+        try:
+            entry = decode(key, data)
+        except (TypeError, ValueError):
+            await self._discard(call, key)
+            return None
+        age_s = (call.clock.wall_ns() - entry.stored_ns) / 1e9
+        if age_s >= min(entry.ttl_s, max_age_s or entry.ttl_s):
+            _missed(call, key, "too old")
+            return None
+        call.set(CACHE, CacheVerdict("hit", key, age_s=max(0.0, age_s), origin_trace_id=entry.trace_id))
+        return entry
+
+    async def keep(self, call: Call, key: str, answer: Answer, ttl_s: float) -> None:
+        """Store an answer if it may be given again. Writes the fact: stored, not_stored or error."""
+        data, reason = self._bytes(call, key, answer, ttl_s)
+        if data is None:
+            _settle(call, CacheVerdict("not_stored", key, reason=reason))
+            return
+        try:
+            await self.store.set(_place(key), data, ttl_s)
+        except Exception as error:  # noqa: BLE001 - a store that fails costs the next call, never this one
+            _failed(call, key, "store", error)
+        else:
+            _settle(call, CacheVerdict("stored", key))
+
+    def _bytes(self, call: Call, key: str, answer: Answer, ttl_s: float) -> tuple[bytes | None, str]:
+        """The entry for an answer; or None and why it is not kept."""
+        if reason := incomplete(answer):
+            return None, reason
+        if call.trail(FALLBACKS):
+            return None, "it came from a fallback"
+        try:
+            data = encode(key, call.request.operation, Entry(answer, call.clock.wall_ns(), ttl_s, trace_id_of(call)))
+        except (TypeError, ValueError):
+            return None, "it cannot be written as JSON"
+        return (
+            (data, "")
+            if len(data) <= self.max_entry_bytes
+            else (None, f"it is larger than {self.max_entry_bytes} bytes")
+        )
+
+    async def _discard(self, call: Call, key: str) -> None:
+        call.set(CACHE, CacheVerdict("error", key, reason="damaged entry"))
+        if call.dry_run:
+            return
+        try:
+            await self.store.delete(_place(key))
+        except Exception as error:  # noqa: BLE001 - it will be written over
+            _failed(call, key, "delete", error)
+
+
+def _failed(call: Call, key: str, action: str, error: Exception) -> None:
+    # The kind of error only: a backend's message may hold its URL with the password in it.
+    logger.warning("The cache's store failed (%s: %s); the call goes on without it.", action, type(error).__name__)
+    call.set(CACHE, CacheVerdict("error", key, reason=f"{action}: {type(error).__name__}"))
+
+
+def trace_id_of(call: Call) -> str | None:
+    """32 hex digits; None where no trace is kept."""
+    trace = call.state.trace
+    return f"{trace.trace_id:032x}" if trace is not None and trace.trace_id else None
+
+
+def _place(key: str) -> str:
+    return f"cache:{key}"
+
+
+def _missed(call: Call, key: str, reason: str) -> None:
+    call.set(CACHE, CacheVerdict("miss", key, reason=reason))
+
+
+def _settle(call: Call, verdict: CacheVerdict) -> None:
+    """The last word on a call; that something went wrong on the way is more worth telling than how it ended."""
+    said = call.get(CACHE)
+    if said is None or said.verdict != "error":
+        call.set(CACHE, verdict)

@@ -1,0 +1,140 @@
+"""The stage that answers from what was answered before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import ClassVar
+
+from ...pipeline.call import Call
+from ...pipeline.errors import ConfigError
+from ...pipeline.facts import CACHE, CacheVerdict
+from ...pipeline.plan import Rule
+from ...pipeline.stream import Handler, Reply
+from ...pipeline.types import Operation
+from ...stores import Store, make_store
+from .answer import reply_of
+from .controls import Controls, check_ttl, controls_of
+from .flight import Flights, Landed
+from .key import cache_key
+from .question import Question
+from .shelf import Shelf
+
+OPERATIONS: tuple[Operation, ...] = ("chat", "embeddings", "moderation", "rerank")
+"""Operations whose answers are JSON, and which are asked in order to know rather than to make something new."""
+
+_RULE = Rule(
+    inside={
+        "Guardrails": "guardrails judge every call, hits too, and take secrets out before a request becomes a key",
+        "Cost": "cost sees the hits from outside and counts what they save; inside, it would bill nothing and save nothing",
+        "Tracing": "a hit is a call like any other and must be traced",
+        "Callbacks": "a hit is a call like any other and must be reported",
+    },
+    better_outside={
+        "Fallback": "a hit then skips the fallback, and an answer that a fallback gave is not kept under the first target's key",
+        "Retry": "a hit needs no retry, and single flight then shares one retried call instead of many",
+    },
+    provides=("cache",),
+    may_short_circuit=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Answers a call from the store when the same was asked before, within its tenant; and keeps complete answers.
+
+    `ttl_s`: how long an answer is kept, seconds. `store`: a `Store`, or `memory`, or `disk:<directory>`.
+    `namespace` keeps several caches in one store apart. Larger entries than `max_entry_bytes` are not kept.
+    `share`: concurrent identical calls wait for one of them, each for `share_wait_s` seconds at most, then ask by themselves.
+    `operations`: the others pass by. `key_extra(call)`: further text that separates answers.
+    `key_secret`: makes keys that nobody without it can recompute from a guessed request.
+
+    A store that fails makes misses, never failed calls. Raises `ConfigError` for settings that cannot be.
+    """
+
+    rule: ClassVar[Rule] = _RULE
+
+    ttl_s: float = 3600.0
+    store: Store | str = "memory"
+    namespace: str = ""
+    max_entry_bytes: int = 1_048_576
+    share: bool = True
+    share_wait_s: float = 60.0
+    operations: tuple[Operation, ...] = OPERATIONS
+    key_extra: Callable[[Call], str] | None = None
+    key_secret: str | None = field(default=None, repr=False)
+    _shelf: Shelf = field(init=False, repr=False, compare=False)
+    _flights: Flights = field(default_factory=Flights, init=False, repr=False, compare=False)
+    _secret: bytes = field(default=b"", init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_ttl("cache.ttl_s", self.ttl_s)
+        check_ttl("cache.share_wait_s", self.share_wait_s)
+        if self.max_entry_bytes < 1:
+            raise ConfigError(f"cache.max_entry_bytes: expected at least 1, found {self.max_entry_bytes}.")
+        store = make_store(self.store) if isinstance(self.store, str) else self.store
+        if not isinstance(store, Store):
+            raise ConfigError(
+                f"cache.store: expected a Store (get, set, delete, aclose), found {type(store).__name__}."
+            )
+        object.__setattr__(self, "_shelf", Shelf(store, self.max_entry_bytes))
+        object.__setattr__(self, "operations", tuple(self.operations))
+        if self.key_secret:
+            object.__setattr__(self, "_secret", blake2b(self.key_secret.encode()).digest())
+
+    async def aclose(self) -> None:
+        """Let go of the store. It opens again for whoever still uses it."""
+        await self._shelf.store.aclose()
+
+    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+        """Look up, or ask and keep."""
+        controls = controls_of(call.options.cache)
+        key = self._key(call, controls)
+        if key is None:
+            return await call_next(call)
+        if (known := await self._known(call, key, controls)) is not None:
+            return known
+        if call.dry_run:
+            return await call_next(call)
+        question = Question(self._shelf, call, key, None if controls.no_store else controls.ttl_s or self.ttl_s)
+        if not self.share or controls.no_cache or controls.no_store:
+            return await question.ask(call_next)
+        return await self._together(question, call_next)
+
+    def _key(self, call: Call, controls: Controls) -> str | None:
+        """The call's key; None, and the fact why, if it passes by."""
+        key, reason = None, self._passes_by(call, controls)
+        if not reason:
+            further = self.key_extra(call) if self.key_extra is not None else ""
+            key = cache_key(call, namespace=self.namespace, further=further, secret=self._secret)
+            reason = "the request cannot be written as JSON"
+        if key is None:
+            call.set(CACHE, CacheVerdict("bypassed", reason=reason))
+        return key
+
+    def _passes_by(self, call: Call, controls: Controls) -> str:
+        request = call.request
+        if controls.bypass:
+            return "no_cache and no_store"
+        if request.operation not in self.operations:
+            return f"the operation {request.operation} is not cached"
+        return "only streams of chat are cached" if request.stream and request.operation != "chat" else ""
+
+    async def _known(self, call: Call, key: str, controls: Controls) -> Reply | None:
+        if controls.no_cache:
+            call.set(CACHE, CacheVerdict("bypassed", key, reason="no_cache"))
+            return None
+        entry = await self._shelf.find(call, key, controls.ttl_s)
+        reply = reply_of(entry.answer, stream=call.request.stream) if entry is not None else None
+        if entry is not None and reply is None:
+            call.set(CACHE, CacheVerdict("miss", key, reason="kept in a form that cannot be streamed"))
+        return reply
+
+    async def _together(self, question: Question, call_next: Handler) -> Reply:
+        flight, leads = self._flights.join(question.key)
+        word = "lead" if leads else await question.wait(flight, self.share_wait_s)
+        if word == "lead":
+            return await question.lead(flight, call_next)
+        reply = question.shared(word) if isinstance(word, Landed) else None
+        return reply if reply is not None else await question.ask(call_next)

@@ -1,0 +1,1 @@
+"""What no answer should hold and no request should carry: rules, and the stage that applies them."""
