@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from glassway.middlewares.cache import Cache
+from glassway.middlewares.cache.flight import Flights
 from glassway.middlewares.cache.key import cache_key
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, AuthenticationError, ConfigError, InternalServerError, PlanError
@@ -574,6 +575,7 @@ async def together(bench: Bench, requests: list[Request], **options: Any) -> lis
     "kinds", [[False], [True], [False, True], [True, False]], ids=["unary", "stream", "unary-leads", "stream-leads"]
 )
 async def test_sixty_four_identical_calls_ask_once(store: Store, kinds: list[bool]) -> None:
+    await store.get("opens the files, which takes real time")
     bench = Bench(Cache(store=store), Scripted(delay_s=1, gap_s=0.1))
     responses = await together(bench, [ask(stream=kinds[i % len(kinds)]) for i in range(64)])
     assert bench.asked == 1
@@ -648,6 +650,19 @@ async def test_cancelled_leaders_leave_the_lead_to_the_next(stream: bool, cancel
         7 - cancelled
     )
     assert (len(bench.cache._flights), bench.provider.open_streams, bench.pipeline.in_flight) == (0, 0, 0)
+
+
+async def test_a_follower_that_is_cancelled_in_the_moment_it_is_made_the_leader_passes_the_lead_on() -> None:
+    flights = Flights()
+    flight, _ = flights.join("key")
+    first, second = (asyncio.ensure_future(flight.follow()) for _ in range(2))
+    await asyncio.sleep(0)
+    flight.give_up()
+    first.cancel()
+    assert await second == "lead"
+    assert first.cancelled()
+    flight.give_up()
+    assert len(flights) == 0
 
 
 async def test_all_of_them_cancelled_at_once_leave_nothing_behind() -> None:
