@@ -77,13 +77,10 @@ def _fit_answer(message: Json, dialect: Dialect, notes: dict[str, Translation]) 
     blocks = message.pop("reasoning_blocks", None)
     reasoning = message.pop("reasoning_content", None)
     if blocks and dialect.reasoning_details:
-        message["reasoning_details"] = [
-            _detail(block) for block in blocks if block.get("provider", dialect.name) == dialect.name
-        ]
-        blocks = None
+        blocks = _give_back(message, blocks, dialect)
     if blocks:
         notes["reasoning_blocks"] = Translation(
-            "reasoning_blocks", "dropped", f"{dialect.name} takes no signed reasoning back"
+            "reasoning_blocks", "dropped", f"{dialect.name} takes no signed reasoning of others back"
         )
     if reasoning is not None:
         _put_reasoning(message, reasoning, dialect, notes)
@@ -93,6 +90,14 @@ def _fit_answer(message: Json, dialect: Dialect, notes: dict[str, Translation]) 
         message["audio"] = {"id": audio["id"]}
     if not dialect.keeps_extras:
         _drop(message, "annotations", dialect, notes)
+
+
+def _give_back(message: Json, blocks: list[Json], dialect: Dialect) -> list[Json]:
+    """Put the vendor's own blocks into the message; returns the others, which it cannot read."""
+    own = [_detail(block) for block in blocks if block.get("provider", dialect.name) == dialect.name]
+    if own:
+        message["reasoning_details"] = own
+    return blocks[len(own) :] if len(own) < len(blocks) else []
 
 
 def _put_reasoning(message: Json, text: str, dialect: Dialect, notes: dict[str, Translation]) -> None:

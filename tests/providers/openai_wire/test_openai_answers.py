@@ -73,7 +73,7 @@ def official_choice(choice: dict[str, Any]) -> dict[str, Any]:
         "refusal": message.get("refusal") or "",
         "finish": {"eos": "stop"}.get(choice["finish_reason"], choice["finish_reason"]),
         "tools": [
-            (tool["id"], tool["type"], tool["function"]["name"], tool["function"]["arguments"])
+            (tool["id"], tool.get("type") or "function", tool["function"]["name"], tool["function"]["arguments"])
             for tool in message.get("tool_calls") or []
         ],
         "logprobs": plain(choice.get("logprobs") or {}),
