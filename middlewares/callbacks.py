@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
 from ..pipeline.call import Call
-from ..pipeline.delivery import Deliverer, Sink
+from ..pipeline.delivery import Deliverer, Recipient, Sink
 from ..pipeline.errors import ConfigError
 from ..pipeline.outcome import Outcome
 from ..pipeline.plan import Rule
@@ -61,14 +61,14 @@ class Callbacks:
     flush_s: float = 5.0
     """How long closing waits for what is queued."""
     _deliverer: Deliverer = field(init=False, repr=False, compare=False)
+    _recipients: Mapping[str, tuple[Recipient, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.queue_size < 1:
             raise ConfigError(f"Callbacks.queue_size: expected at least 1, found {self.queue_size}.")
-        for item in fields(self):
-            if item.name.startswith("on_"):
-                _check(item.name, getattr(self, item.name))
+        sinks = {"start": self.on_start, "chunk": self.on_chunk, "success": self.on_success, "failure": self.on_failure}
         object.__setattr__(self, "_deliverer", Deliverer(self.queue_size))
+        object.__setattr__(self, "_recipients", {event: _recipients(event, given) for event, given in sinks.items()})
 
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
         """The reply as it is."""
@@ -76,7 +76,7 @@ class Callbacks:
             return await call_next(call)
         event = CallEvent("start", call.id, call.request)
         loop = asyncio.get_running_loop()
-        self._offer(self.on_start, event, loop)
+        self._offer(event, loop)
         if self.on_success or self.on_failure:
             call.when_recorded(lambda record, outcome: self._ended(event, record, outcome, loop))
         reply = await call_next(call)
@@ -90,20 +90,20 @@ class Callbacks:
         self._deliverer.close()
 
     def _pass(self, event: CallEvent, chunk: Any, loop: asyncio.AbstractEventLoop) -> Any:
-        self._offer(self.on_chunk, replace(event, event="chunk", chunk=chunk), loop)
+        self._offer(replace(event, event="chunk", chunk=chunk), loop)
         return chunk
 
     def _ended(self, event: CallEvent, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
-        sinks = self.on_success if outcome.ok else self.on_failure
-        if sinks:
-            name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
-            self._offer(sinks, replace(event, event=name, response=outcome.response, error=outcome.error, record=record), loop)
+        name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
+        if self._recipients[name]:
+            self._offer(replace(event, event=name, response=outcome.response, error=outcome.error, record=record), loop)
 
-    def _offer(self, sinks: Sequence[Sink], event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
-        for sink in sinks:
-            self._deliverer.offer(sink, event, loop)
+    def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
+        for recipient in self._recipients[event.event]:
+            self._deliverer.offer(recipient, event, loop)
 
 
-def _check(name: str, sinks: object) -> None:
+def _recipients(event: str, sinks: object) -> tuple[Recipient, ...]:
     if not isinstance(sinks, Sequence) or isinstance(sinks, str) or not all(callable(sink) for sink in sinks):
-        raise ConfigError(f"Callbacks.{name}: expected a list of functions, found {sinks!r}.")
+        raise ConfigError(f"Callbacks.on_{event}: expected a list of functions, found {sinks!r}.")
+    return tuple(Recipient.of(sink) for sink in sinks)

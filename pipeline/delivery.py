@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import itertools
 import logging
-import queue
+import os
 import threading
 import time
 import weakref
@@ -51,6 +51,18 @@ def delivery_counts() -> DeliveryCounts:
     return DeliveryCounts(_tallies["delivered"].value, _tallies["failed"].value, _tallies["dropped"].value, waiting)
 
 
+class Recipient(NamedTuple):
+    """A sink, and whether calling it gives something to await. Found out once, not once an event."""
+
+    sink: Sink
+    awaits: bool
+
+    @classmethod
+    def of(cls, sink: Sink) -> Recipient:
+        """An object whose `__call__` is async counts as async."""
+        return cls(sink, inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None)))  # noqa: B004 - the method itself is asked for
+
+
 class Deliverer:
     """Two bounded queues: plain functions run in one background thread, async ones on the event loop that handed them in.
 
@@ -59,21 +71,19 @@ class Deliverer:
 
     def __init__(self, limit: int) -> None:
         """`limit`: the most events that wait in each queue."""
-        self._plain: queue.Queue[tuple[Sink, Any] | None] = queue.Queue(limit)
         self._limit = limit
+        self._thread = _ThreadQueue(limit)
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopQueue] = weakref.WeakKeyDictionary()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
         _live.add(self)
 
     @property
     def waiting(self) -> int:
         """Events handed in and not yet delivered."""
-        return self._plain.unfinished_tasks + sum(loop.waiting for loop in tuple(self._loops.values()))
+        return self._thread.waiting + sum(loop.waiting for loop in tuple(self._loops.values()))
 
-    def offer(self, sink: Sink, event: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def offer(self, recipient: Recipient, event: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Hand in one event for one function, from any thread. Async functions run on `loop`."""
-        accepted = self._offer_async(sink, event, loop) if is_async(sink) else self._offer_plain(sink, event)
+        accepted = self._queue_of(loop).offer(recipient.sink, event, loop) if recipient.awaits else self._thread.offer(recipient.sink, event)
         if not accepted:
             _tallies["dropped"].add()
 
@@ -81,48 +91,121 @@ class Deliverer:
         """Wait until everything was delivered, at most `limit_s` of real time; whether it was. May be called from any loop."""
         deadline = time.monotonic() + limit_s
         while self.waiting and time.monotonic() < deadline:
-            await asyncio.sleep(0.005)
+            self._thread.hurry()
+            await asyncio.sleep(0.002)
         return not self.waiting
 
     def close(self) -> None:
         """Drop what still waits, counted, and end the thread."""
-        with self._lock:
-            self._drain()
-            if self._thread is not None:
-                self._plain.put(None)
-                self._thread = None
+        self._thread.close()
         for loop in tuple(self._loops.values()):
             loop.drop()
 
-    def _offer_plain(self, sink: Sink, event: Any) -> bool:
-        if self._thread is None or not self._thread.is_alive():  # not alive: we are the child of a fork
-            self._start()
-        try:
-            self._plain.put_nowait((sink, event))
-        except queue.Full:
-            return False
-        return True
-
-    def _offer_async(self, sink: Sink, event: Any, loop: asyncio.AbstractEventLoop) -> bool:
+    def _queue_of(self, loop: asyncio.AbstractEventLoop) -> _LoopQueue:
         waiting = self._loops.get(loop)
         if waiting is None:
             waiting = self._loops[loop] = _LoopQueue(self._limit)
-        return waiting.offer(sink, event, loop)
+        return waiting
+
+
+_PAUSE_S = 0.01
+"""How long the thread lets events gather: waking it for each one would cost the call more than the event does."""
+
+
+class _ThreadQueue:
+    """Plain functions' events, delivered one after the other by one thread, which is started when first needed."""
+
+    def __init__(self, limit: int) -> None:
+        self._events: deque[tuple[Sink, Any]] = deque()
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._start_over()
+        _queues.add(self)
+
+    def _start_over(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._news = threading.Event()
+        self._hurry = threading.Event()
+        self._closed = False
+        self._busy = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._events) + self._busy
+
+    def offer(self, sink: Sink, event: Any) -> bool:
+        if len(self._events) >= self._limit or self._closed:
+            return False
+        self._events.append((sink, event))
+        if self._thread is None:
+            self._start()
+        if not self._news.is_set():
+            self._news.set()
+        return True
+
+    def hurry(self) -> None:
+        self._hurry.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self._drop()
+        self._hurry.set()
+        self._news.set()
+
+    def forget(self) -> None:
+        """In a forked child: the thread is gone, and what waited is the parent's to deliver."""
+        self._events.clear()
+        self._start_over()
 
     def _start(self) -> None:
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=_work, args=(self._plain,), name="glassway-delivery", daemon=True)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="glassway-delivery", daemon=True)
                 self._thread.start()
 
-    def _drain(self) -> None:
-        try:
-            while True:
-                self._plain.get_nowait()
-                self._plain.task_done()
-                _tallies["dropped"].add()
-        except queue.Empty:
-            return
+    def _drop(self) -> None:
+        while True:
+            try:
+                self._events.popleft()
+            except IndexError:
+                return
+            _tallies["dropped"].add()
+
+    def _work(self) -> None:
+        while not self._closed:
+            self._news.wait()
+            self._hurry.wait(_PAUSE_S)
+            self._news.clear()
+            self._deliver()
+            self._hurry.clear()
+
+    def _deliver(self) -> None:
+        while self._events:
+            self._busy = 1
+            try:
+                sink, event = self._events.popleft()
+            except IndexError:  # closed in this moment
+                self._busy = 0
+                return
+            try:
+                sink(event)
+                _tallies["delivered"].add()
+            except Exception:
+                _failed(sink)
+            finally:
+                self._busy = 0
+
+
+_queues: weakref.WeakSet[_ThreadQueue] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for waiting in tuple(_queues):
+        waiting.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 class _LoopQueue:
@@ -171,24 +254,6 @@ class _LoopQueue:
                 _failed(sink)
             finally:
                 self._busy = 0
-
-
-def is_async(sink: Sink) -> bool:
-    """Whether calling it gives something to await."""
-    return inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None))  # noqa: B004 - an object whose __call__ is async
-
-
-def _work(events: queue.Queue[tuple[Sink, Any] | None]) -> None:
-    while (item := events.get()) is not None:
-        sink, event = item
-        try:
-            sink(event)
-            _tallies["delivered"].add()
-        except Exception:
-            _failed(sink)
-        finally:
-            events.task_done()
-    events.task_done()
 
 
 def _failed(sink: Sink) -> None:
