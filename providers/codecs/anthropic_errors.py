@@ -105,10 +105,10 @@ def _error(
 ) -> APIStatusError:
     broke = kind == "billing_error" or (status_code < 429 and bool(_NO_MONEY.search(message)))
     error_class = RateLimitError if broke else _class(kind, message, status_code)
-    said = safe_message(message) or "no message"
+    said = (safe_message(message) or "no message").rstrip(".")
     advice = "Top up the account, or fall back to another vendor." if broke else _NEXT.get(error_class, "")
     return error_class(
-        f"The vendor answered {status_code}{f' {kind[:64]}' if kind else ''}: {said} {advice}".rstrip(),
+        f"The vendor answered {status_code}{f' {kind[:64]}' if kind else ''}: {said}. {advice}".rstrip(),
         provider=provider,
         request_id=request_id,
         status_code=status_code,

@@ -29,7 +29,10 @@ FINISH: Final[dict[str, FinishReason]] = {
 """Source: https://platform.claude.com/docs/en/build-with-claude/handling-stop-reasons"""
 
 EXTRAS: Final = ("stop_sequence", "stop_details", "container", "context_management", "diagnostics")
-"""What the response keeps under the vendor's own names, where it is not null."""
+"""What the response keeps under the vendor's own names, where it is not null.
+
+Why its safety system stopped an answer is in `stop_details`, not in the message's `refusal`: the model did not say it.
+"""
 
 
 def decode_response(body: bytes, *, created: int, answer_tool: bool, provider: str) -> ChatResponse:
@@ -77,8 +80,6 @@ def _choice(data: dict[str, Any], blocks: list[Block]) -> Choice:
         fields["annotations"] = annotations
     if layout := layout_of(blocks):
         fields["provider_blocks"] = tuple(layout)
-    if refusal := refusal_of(data):
-        fields["refusal"] = refusal
     native = data.get("stop_reason")
     return Choice.model_construct(
         index=0,
@@ -117,13 +118,6 @@ def tier_of(counts: dict[str, Any]) -> dict[str, Any]:
     """OpenAI's `service_tier`, which the vendor counts as usage."""
     tier = counts.get("service_tier")
     return {"service_tier": tier} if isinstance(tier, str) else {}
-
-
-def refusal_of(data: dict[str, Any]) -> str | None:
-    """Why the vendor's safety system stopped the answer, where it says so."""
-    details = data.get("stop_details")
-    explanation = details.get("explanation") if isinstance(details, dict) else None
-    return explanation if isinstance(explanation, str) and explanation else None
 
 
 def annotations_of(blocks: Sequence[Block]) -> Iterator[dict[str, Any]]:

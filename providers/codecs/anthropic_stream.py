@@ -15,7 +15,7 @@ from .anthropic_assistant import layout_of
 from .anthropic_blocks import OpenBlock, open_block
 from .anthropic_errors import body_error
 from .anthropic_json import json_object
-from .anthropic_response import extras_of, finish_of, refusal_of, tier_of
+from .anthropic_response import extras_of, finish_of, tier_of
 from .anthropic_usage import usage_of
 
 _DONE: Final = b"[DONE]"
@@ -133,7 +133,7 @@ class AnthropicDecoder:
         self._counts.update({name: count for name, count in (data.get("usage") or {}).items() if count is not None})
         self._stop_reason = delta.get("stop_reason") or self._stop_reason
         choice = ChoiceDelta(
-            delta=Delta(refusal=refusal_of(delta), extra=self._layout()),
+            delta=Delta(extra=self._layout()),
             finish_reason=finish_of(self._stop_reason, has_tools=self._tools > 0),
             native_finish_reason=self._stop_reason,
         )
