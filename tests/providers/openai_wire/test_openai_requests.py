@@ -158,6 +158,8 @@ def _told(asked: dict[str, Any], notes: dict[str, str], vendor: str, model: str)
         for message in expected["messages"]:
             if action == "dropped":
                 message.pop(name, None)
+    for tool in expected.get("tools") or ():
+        tool.setdefault("type", "function")  # Mistral's default, written out
     for message in expected["messages"]:
         for tool in message.get("tool_calls") or ():
             tool.pop("index", None)  # it repeats the place in the list
