@@ -7,9 +7,22 @@ import heapq
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
 
 _QUIET_TICKS = 25
 """Rounds of the event loop without news after which everybody is taken to be asleep."""
+
+_BEGIN_NS = 1_000_000_000
+"""No clock of a machine that runs stands at 0, and a frame that ended at 0 would be taken for one that runs on."""
+
+
+@dataclass(order=True, slots=True)
+class _Waiter:
+    until_ns: int
+    order: int
+    wake: Callable[[], None] = field(compare=False)
+    sleeper: bool = field(compare=False)
+    gone: bool = field(default=False, compare=False)
 
 
 class FakeClock:
@@ -20,11 +33,11 @@ class FakeClock:
     """
 
     def __init__(self, *, tick_ns: int = 0, start_s: int = 1_750_000_000) -> None:
-        self._now_ns = 0
+        self._now_ns = _BEGIN_NS
         self._tick_ns = tick_ns
         self._start_ns = start_s * 1_000_000_000
         self._order = itertools.count()
-        self._waiting: list[tuple[int, int, bool, Callable[[], None]]] = []
+        self._waiting: list[_Waiter] = []
         self._pumping = False
         self._news = 0
 
@@ -35,12 +48,12 @@ class FakeClock:
 
     def wall_ns(self) -> int:
         """Nanoseconds since 1970."""
-        return self._start_ns + self._now_ns
+        return self._start_ns + self._now_ns - _BEGIN_NS
 
     @property
     def slept_s(self) -> float:
         """Seconds that have passed on this clock."""
-        return self._now_ns / 1e9
+        return (self._now_ns - _BEGIN_NS) / 1e9
 
     def advance(self, seconds: float) -> None:
         """Let time pass: wakes who slept until then, and fires limits that are over."""
@@ -52,9 +65,12 @@ class FakeClock:
             await asyncio.sleep(0)
             return
         woken = asyncio.get_running_loop().create_future()
-        self._wait(seconds, lambda: _wake(woken), sleeper=True)
+        waiter = self._wait(seconds, lambda: _wake(woken), sleeper=True)
         self._pump()
-        await woken
+        try:
+            await woken
+        finally:
+            waiter.gone = True
 
     def limit(self, seconds: float) -> AbstractAsyncContextManager[object]:
         """A block that raises `TimeoutError` when `seconds` of this clock are over."""
@@ -62,24 +78,25 @@ class FakeClock:
 
     @asynccontextmanager
     async def _limit(self, seconds: float) -> AsyncIterator[None]:
-        live = True
         async with asyncio.timeout(None) as timeout:
-            self._wait(seconds, lambda: timeout.reschedule(0) if live else None, sleeper=False)
+            waiter = self._wait(seconds, lambda: timeout.reschedule(0), sleeper=False)
             try:
                 yield
             finally:
-                live = False
+                waiter.gone = True
 
-    def _wait(self, seconds: float, wake: Callable[[], None], *, sleeper: bool) -> None:
+    def _wait(self, seconds: float, wake: Callable[[], None], *, sleeper: bool) -> _Waiter:
         self._news += 1
-        until_ns = self._now_ns + int(seconds * 1e9)
-        heapq.heappush(self._waiting, (until_ns, next(self._order), sleeper, wake))
+        waiter = _Waiter(self._now_ns + int(seconds * 1e9), next(self._order), wake, sleeper)
+        heapq.heappush(self._waiting, waiter)
+        return waiter
 
     def _advance_to(self, until_ns: int) -> None:
-        while self._waiting and self._waiting[0][0] <= until_ns:
-            due_ns, _, _, wake = heapq.heappop(self._waiting)
-            self._now_ns = max(self._now_ns, due_ns)
-            wake()
+        while self._waiting and self._waiting[0].until_ns <= until_ns:
+            waiter = heapq.heappop(self._waiting)
+            if not waiter.gone:
+                self._now_ns = max(self._now_ns, waiter.until_ns)
+                waiter.wake()
         self._now_ns = max(self._now_ns, until_ns)
 
     def _pump(self) -> None:
@@ -98,8 +115,10 @@ class FakeClock:
             self._wake_next()
 
     def _wake_next(self) -> None:
-        if any(sleeper for _, _, sleeper, _ in self._waiting):
-            self._advance_to(self._waiting[0][0])
+        while self._waiting and self._waiting[0].gone:
+            heapq.heappop(self._waiting)
+        if any(waiter.sleeper and not waiter.gone for waiter in self._waiting):
+            self._advance_to(self._waiting[0].until_ns)
             self._pump()
 
 
