@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from .errors import Kind
 from .types.usage import Usage, UsageSource
@@ -119,8 +119,7 @@ class GuardrailVerdict:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CostLine:
+class CostLine(NamedTuple):
     """One line of a bill: `tokens` at `usd_per_million`, or `units` (requests, searches ...) at a price each, make `amount_usd`."""
 
     item: str

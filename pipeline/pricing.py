@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Context, Decimal, InvalidOperation
+from functools import reduce
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
@@ -104,9 +105,12 @@ def find_price(
 ) -> Price | None:
     """The first price among several names of one model, best name first. A price of the user's own wins over the table's."""
     found: Price | None = None
-    for name in dict.fromkeys(names):
-        if name and (price := table.price(provider, name, at, service_tier=service_tier)) is not None:
-            if price.table == OVERRIDE:
+    tried: str | None = None
+    for name in names:
+        if name and name != tried:
+            tried = name
+            price = table.price(provider, name, at, service_tier=service_tier)
+            if price is not None and price.table == OVERRIDE:
                 return price
             found = found or price
     return found
@@ -116,18 +120,12 @@ OVERRIDE = "override"
 
 
 class _Counts(NamedTuple):
-    """Tokens by line, adding up to the prompt's and the completion's; and what did not fit together."""
+    """Prompt and completion; their parts by the name of their rate, none of them zero; and what did not fit together."""
 
     prompt: int
-    cached: int
-    write_5m: int
-    write_1h: int
-    input_audio: int
-    input_image: int
     completion: int
-    reasoning: int
-    output_audio: int
-    output_image: int
+    prompt_parts: Sequence[tuple[str, int]]
+    completion_parts: Sequence[tuple[str, int]]
     anomalies: tuple[str, ...]
 
 
@@ -138,13 +136,14 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     kind that has no price make it `unpriced` (as `target`), with the lines of what has one. Nothing is ever negative.
     """
     counts = _counts(usage)
+    rates = price.rates_for(counts.prompt)
     lines: list[CostLine] = []
-    complete = _input_lines(lines, counts, price.rates_for(counts.prompt), attempt)
-    complete &= _output_lines(lines, counts, price.rates_for(counts.prompt), attempt)
+    complete = _token_lines(lines, "input", counts.prompt, counts.prompt_parts, rates, attempt)
+    complete &= _token_lines(lines, "output", counts.completion, counts.completion_parts, rates, attempt)
     complete &= _fee_lines(lines, usage, price, attempt)
     exact = source == "provider" and not counts.anomalies
     return Cost(
-        amount_usd=total(line.amount_usd for line in lines) if complete else None,
+        amount_usd=total([line.amount_usd for line in lines]) if complete else None,
         status=("exact" if exact else "estimated") if complete else "unpriced",
         lines=tuple(lines),
         price_table=price.table,
@@ -168,10 +167,7 @@ def reported(usage: Usage, vendor: str) -> Decimal | None:
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
-    result = _NOTHING
-    for amount in amounts:
-        result = _EXACT.add(result, amount)
-    return result
+    return reduce(_EXACT.add, amounts, _NOTHING)
 
 
 def usd(value: object) -> Decimal:
@@ -187,40 +183,18 @@ def usd(value: object) -> Decimal:
     return amount
 
 
-def _input_lines(lines: list[CostLine], counts: _Counts, rates: Rates, attempt: int) -> bool:
-    """The prompt's lines. What has no rate of its own stays with the part that it belongs to."""
-    rest = counts.prompt
-    for item, tokens, rate in (
-        ("cached_input", counts.cached, rates.cached),
-        ("cache_write", counts.write_5m, rates.cache_write),
-        (
-            "cache_write_1h",
-            counts.write_1h,
-            rates.cache_write if rates.cache_write_1h is None else rates.cache_write_1h,
-        ),
-        ("input_audio", counts.input_audio, rates.input_audio),
-        ("input_image", counts.input_image, rates.input_image),
-    ):
-        if tokens and rate is not None:
-            rest -= tokens
-            lines.append(_line(item, tokens, rate, attempt))
-    return _rest(lines, "input", rest, rates.input, attempt)
-
-
-def _output_lines(lines: list[CostLine], counts: _Counts, rates: Rates, attempt: int) -> bool:
-    rest = counts.completion
-    for item, tokens, rate in (
-        ("reasoning", counts.reasoning, rates.reasoning),
-        ("output_audio", counts.output_audio, rates.output_audio),
-        ("output_image", counts.output_image, rates.output_image),
-    ):
-        if tokens and rate is not None:
-            rest -= tokens
-            lines.append(_line(item, tokens, rate, attempt))
-    return _rest(lines, "output", rest, rates.output, attempt)
-
-
-def _rest(lines: list[CostLine], item: str, tokens: int, rate: Decimal | None, attempt: int) -> bool:
+def _token_lines(
+    lines: list[CostLine], item: str, tokens: int, parts: Sequence[tuple[str, int]], rates: Rates, attempt: int
+) -> bool:
+    """A line for each part that has a rate of its own, and one for the rest; whether that is all of them."""
+    for part, count in parts:
+        rate = getattr(rates, part)
+        if rate is None and part == "cache_write_1h":
+            rate = rates.cache_write
+        if rate is not None:
+            tokens -= count
+            lines.append(_line(part, count, rate, attempt))
+    rate = getattr(rates, item)
     if tokens and rate is not None:
         lines.append(_line(item, tokens, rate, attempt))
     return not tokens or rate is not None
@@ -248,38 +222,49 @@ def _web_searches(usage: Usage) -> int:
 
 
 def _counts(usage: Usage) -> _Counts:
-    prompt, completion, total_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+    prompt, completion, all_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
     read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
-    cached, written = (usage.cached_tokens, usage.cache_write_tokens) if read else (0, 0)
-    reasoning = usage.reasoning_tokens if spent else 0
+    cached, written = (read.cached_tokens or 0, read.cache_write_tokens or 0) if read else (0, 0)
+    reasoning = (spent.reasoning_tokens or 0) if spent else 0
     anomalies: tuple[str, ...] = ()
-    if (
-        total_tokens != prompt + completion
-        or cached + written > prompt
-        or reasoning > completion
-        or min(prompt, completion, cached, written, reasoning) < 0
-    ):
+    in_order = 0 <= cached and 0 <= written and cached + written <= prompt and 0 <= reasoning <= completion
+    if not in_order or all_tokens != prompt + completion:
         anomalies = _anomalies(usage)
         cached, written, reasoning = max(0, cached), max(0, written), max(0, reasoning)
         prompt, completion = _larger_reading(
-            max(0, prompt), max(0, completion), cached + written, reasoning, total_tokens
+            max(0, prompt), max(0, completion), cached + written, reasoning, all_tokens
         )
-    written_1h = min(written, _written_1h(usage)) if written else 0
-    audio, image = _modalities(read, prompt - cached - written) if read else (0, 0)
-    out_audio, out_image = _modalities(spent, completion - reasoning) if spent else (0, 0)
-    return _Counts(
-        prompt,
-        cached,
-        written - written_1h,
-        written_1h,
-        audio,
-        image,
-        completion,
-        reasoning,
-        out_audio,
-        out_image,
-        anomalies,
-    )
+    prompt_parts = _prompt_parts(read, prompt, cached, written) if read else ()
+    completion_parts = _completion_parts(spent, completion, reasoning) if spent else ()
+    return _Counts(prompt, completion, prompt_parts, completion_parts, anomalies)
+
+
+def _prompt_parts(details: PromptTokensDetails, prompt: int, cached: int, written: int) -> Sequence[tuple[str, int]]:
+    parts = [("cached", cached)] if cached else []
+    if written:
+        written_1h = min(written, _written_1h(details))
+        parts += [("cache_write", written - written_1h), ("cache_write_1h", written_1h)]
+    return _with_modalities(parts, details, ("input_audio", "input_image"), prompt - cached - written)
+
+
+def _completion_parts(details: CompletionTokensDetails, completion: int, reasoning: int) -> Sequence[tuple[str, int]]:
+    parts = [("reasoning", reasoning)] if reasoning else []
+    return _with_modalities(parts, details, ("output_audio", "output_image"), completion - reasoning)
+
+
+def _with_modalities(
+    parts: list[tuple[str, int]],
+    details: PromptTokensDetails | CompletionTokensDetails,
+    names: tuple[str, str],
+    room: int,
+) -> Sequence[tuple[str, int]]:
+    """Audio and image tokens, within those that nothing else has claimed: vendors count cached audio as both."""
+    audio = min(max(0, details.audio_tokens or 0), room)
+    extra = details.model_extra
+    image = min(_whole(extra.get("image_tokens")), room - audio) if extra else 0
+    if audio or image:
+        parts += [(names[0], audio), (names[1], image)]
+    return [part for part in parts if part[1]]
 
 
 def _anomalies(usage: Usage) -> tuple[str, ...]:
@@ -302,23 +287,12 @@ def _larger_reading(prompt: int, completion: int, in_cache: int, reasoning: int,
     return prompt, max(completion, total_tokens - prompt)
 
 
-def _written_1h(usage: Usage) -> int:
-    """Tokens written for one hour, a part of those written.
+def _written_1h(details: PromptTokensDetails) -> int:
+    """Tokens written for one hour, a part of those written, under Anthropic's name.
 
     Source: https://docs.claude.com/en/docs/build-with-claude/prompt-caching#1-hour-cache-duration
     """
-    details = usage.prompt_tokens_details
-    if details is not None and details.model_extra:
-        return _whole(details.model_extra.get("cache_write_1h_tokens"))
-    by_lifetime = usage.model_extra.get("cache_creation") if usage.model_extra else None
-    return _whole(by_lifetime.get("ephemeral_1h_input_tokens")) if isinstance(by_lifetime, Mapping) else 0
-
-
-def _modalities(details: PromptTokensDetails | CompletionTokensDetails, room: int) -> tuple[int, int]:
-    """Audio and image tokens, within the tokens that nothing else has claimed: vendors count cached audio in both."""
-    audio = min(max(0, details.audio_tokens or 0), room)
-    image = min(_whole(details.model_extra.get("image_tokens")), room - audio) if details.model_extra else 0
-    return audio, image
+    return _whole(details.model_extra.get("ephemeral_1h_input_tokens")) if details.model_extra else 0
 
 
 def _whole(value: object) -> int:

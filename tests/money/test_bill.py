@@ -57,13 +57,13 @@ def test_each_part_of_the_prompt_is_billed_once() -> None:
     details = {
         "cached_tokens": 500,
         "cache_write_tokens": 300,
-        "cache_write_1h_tokens": 100,
+        "ephemeral_1h_input_tokens": 100,
         "audio_tokens": 50,
         "image_tokens": 20,
     }
     assert lines_of(bill(usage(1000, 0, prompt_tokens_details=details), FULL)) == {
         "request": 0,
-        "cached_input": 500,
+        "cached": 500,
         "cache_write": 200,
         "cache_write_1h": 100,
         "input_audio": 50,
@@ -72,13 +72,9 @@ def test_each_part_of_the_prompt_is_billed_once() -> None:
     }
 
 
-def test_anthropics_own_breakdown_of_cache_writes_is_read() -> None:
-    counted = usage(
-        100,
-        0,
-        prompt_tokens_details={"cache_write_tokens": 60},
-        cache_creation={"ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 40},
-    )
+def test_anthropics_lifetimes_of_cache_writes_are_read() -> None:
+    details = {"cache_write_tokens": 60, "ephemeral_5m_input_tokens": 20, "ephemeral_1h_input_tokens": 40}
+    counted = usage(100, 0, prompt_tokens_details=details)
     lines = lines_of(bill(counted, FULL))
     assert (lines["cache_write"], lines["cache_write_1h"], lines["input"]) == (20, 40, 40)
 
@@ -131,7 +127,7 @@ def test_a_tier_holds_for_all_tokens_of_a_longer_prompt(prompt: int, per_million
 def test_cached_tokens_larger_than_the_prompt_are_taken_as_not_counted_in_it() -> None:
     cost = bill(usage(10, 0, prompt_tokens_details={"cached_tokens": 90}), FULL)
     assert (cost.status, cost.anomalies) == ("estimated", ("cached_exceeds_prompt",))
-    assert lines_of(cost) == {"request": 0, "cached_input": 90, "input": 10}
+    assert lines_of(cost) == {"request": 0, "cached": 90, "input": 10}
 
 
 def test_reasoning_larger_than_the_completion_is_taken_as_not_counted_in_it() -> None:
@@ -183,7 +179,7 @@ def consistent_usages(draw: st.DrawFn) -> Usage:
             {
                 "cached_tokens": cached,
                 "cache_write_tokens": written + written_1h,
-                "cache_write_1h_tokens": written_1h,
+                "ephemeral_1h_input_tokens": written_1h,
                 "audio_tokens": draw(st.integers(0, fresh + cached)),
             }
         ),
@@ -200,7 +196,7 @@ prices = st.builds(
         lambda tiers: tuple(sorted(tiers, key=lambda tier: tier.above_tokens))
     ),
 )
-PROMPT_LINES = {"input", "cached_input", "cache_write", "cache_write_1h", "input_audio", "input_image"}
+PROMPT_LINES = {"input", "cached", "cache_write", "cache_write_1h", "input_audio", "input_image"}
 
 
 @given(consistent_usages(), prices)
