@@ -1,0 +1,200 @@
+"""The commands and their help. What a command does is in a module of its own, loaded when the command runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from typer.core import TyperGroup
+
+from .failures import ExitCode, report
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Show = Literal["waterfall", "record", "none"]
+PlanFormat = Literal["text", "json", "mermaid"]
+
+
+class _Commands(TyperGroup):
+    """Runs a command; errors of ours end in one line that says the next step."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Never a traceback, unless `--debug` asks for it."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = None if ctx.params.get("debug") or os.environ.get("GLASSWAY_DEBUG") else report(error)
+            if code is None:
+                raise
+            raise typer.Exit(code) from error
+
+
+def _examples(*lines: str) -> str:
+    """`\b` keeps the lines as they are."""
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+app = typer.Typer(
+    name="glassway",
+    cls=_Commands,
+    help="The LLM gateway that you can see through.",
+    epilog=_examples(
+        "glassway demo                      a tour of a full stack, nothing leaves this machine",
+        "glassway chat 'What is 2+2?'       ask the first vendor whose key is in the environment",
+        "glassway check glassway.yaml       every problem of a configuration, with its path",
+    )
+    + "\n\nExit codes: 0 done, 1 a call or a check failed, 2 usage or configuration, 130 interrupted.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; ends in `SystemExit` with its code."""
+    app(args=list(arguments), prog_name="glassway")
+    return ExitCode.DONE
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from .. import __version__
+
+        typer.echo(f"glassway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None: ...
+
+
+@app.command(
+    short_help="A tour of a full stack at work.",
+    epilog=_examples(
+        "glassway demo --fast               without waiting",
+        "glassway demo --call fallback      one scenario",
+        "glassway demo --json | jq .cost_usd",
+    ),
+)
+def demo(
+    call: Annotated[
+        list[str] | None, typer.Option("--call", metavar="NAME", help="Only this scenario; repeatable.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="The vendor answers at once, and nobody pauses.")] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed gives other answers.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="The calls' records as JSON lines.")] = False,
+    only_list: Annotated[bool, typer.Option("--list", help="List the scenarios and exit.")] = False,
+) -> None:
+    """See a full stack at work: retries, a fallback, a cache hit, a redacted secret, a cut stream.
+
+    The embedded vendor answers over HTTP on this machine. No key is needed and nothing leaves it.
+    """
+    from . import demo as command
+
+    if only_list:
+        command.list_scenarios()
+    elif not command.demo(fast=fast, seed=seed, as_json=as_json, only=call or []).agree:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(
+    short_help="Ask one question.",
+    epilog=_examples(
+        "glassway chat 'What is the capital of France?'",
+        "glassway chat -m anthropic/claude-haiku-4-5 -s 'Answer in French.' 'Good morning'",
+        "git diff | glassway chat - --show record",
+    ),
+)
+def chat(
+    prompt: Annotated[str, typer.Argument(help="What to ask; `-` reads standard input.")],
+    model: Annotated[str | None, typer.Option("--model", "-m", metavar="VENDOR/MODEL", help="Whom to ask.")] = None,
+    system: Annotated[str | None, typer.Option("--system", "-s", help="A system prompt.")] = None,
+    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer as it comes.")] = True,
+    show: Annotated[
+        Show | None, typer.Option("--show", help="What else, on standard error: waterfall on a terminal, else none.")
+    ] = None,
+) -> None:
+    """Ask one question. The answer goes to standard output, everything else to standard error.
+
+    Without a model, the first vendor whose key is in the environment is asked; without any key, the embedded one.
+    """
+    from . import chat as command
+
+    command.chat(prompt, model=model, system=system, stream=stream, show=show)
+
+
+@app.command(
+    short_help="What a stack does, or would do to a call.",
+    epilog=_examples(
+        "glassway explain                                        the default stack",
+        "glassway explain glassway.yaml --format mermaid",
+        "glassway explain glassway.yaml -m fast --prompt 'Hi'    what would happen to this call",
+    ),
+)
+def explain(
+    config: Annotated[Path | None, typer.Argument(help="A YAML configuration; without one, the default stack.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", help="Dry-run this prompt.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="VENDOR/MODEL", help="Dry-run a call to it.")
+    ] = None,
+    form: Annotated[PlanFormat, typer.Option("--format", help="How to write the plan.")] = "text",
+) -> None:
+    """Say what a stack does, stage by stage; or, with a prompt, what it would do to a call.
+
+    A dry run passes through the real stages and sends, stores and bills nothing.
+    """
+    from . import explain as command
+
+    command.explain(config, prompt=prompt, model=model, form=form)
+
+
+@app.command(
+    short_help="Everything wrong with a configuration.",
+    epilog=_examples("glassway check glassway.yaml", "glassway check glassway.yaml && glassway explain glassway.yaml"),
+)
+def check(config: Annotated[Path, typer.Argument(help="A YAML configuration.")]) -> None:
+    """Say everything that is wrong with a configuration, each with its path. Exits with 1 if anything is."""
+    from . import check as command
+
+    if not command.check(config):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(
+    short_help="The vendors, or what one of them serves.",
+    epilog=_examples(
+        "glassway models                     vendors, their keys and usual models",
+        "glassway models --provider ollama   what this one serves now",
+    ),
+)
+def models(
+    provider: Annotated[str | None, typer.Option("--provider", "-p", help="Ask this vendor what it serves.")] = None,
+) -> None:
+    """List the vendors, or the models that one of them serves."""
+    from . import models as command
+
+    command.models(provider)
+
+
+@app.command(
+    short_help="What models cost, and who says so.",
+    epilog=_examples("glassway prices", "glassway prices openai/gpt-4o-mini anthropic/claude-haiku-4-5"),
+)
+def prices(
+    model: Annotated[
+        list[str] | None, typer.Argument(metavar="[VENDOR/MODEL]...", help="Which; the vendors' usual ones, if none.")
+    ] = None,
+) -> None:
+    """Show what models cost, in US dollars per million tokens, and where the price is from."""
+    from . import prices as command
+
+    command.prices(model or [])

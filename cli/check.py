@@ -1,0 +1,97 @@
+"""`glassway check`: everything that is wrong with a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..pipeline.call import Target
+from ..pipeline.config import Config, load_config
+from ..pipeline.errors import ConfigError, PlanError
+from .show import console
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..pipeline.pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`problems` make the configuration unusable; `warnings` are probably mistakes; `advice` is on the order of stages."""
+
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    advice: tuple[str, ...] = ()
+
+
+def check(path: Path) -> bool:
+    """Print the findings; whether there are no problems."""
+    findings = findings_of(path)
+    screen = console()
+    for kind, style in (("problems", "red"), ("warnings", "yellow"), ("advice", "cyan")):
+        for text in getattr(findings, kind):
+            screen.print(f"{kind.removesuffix('s')}: {text}", style=style, soft_wrap=True)
+    if not findings.problems:
+        screen.print(f"{path}: fine", style="green", soft_wrap=True)
+    return not findings.problems
+
+
+def findings_of(path: Path) -> Findings:
+    """Read the file, make the pipeline, look at every target. Raises `MissingExtraError` without the `yaml` extra."""
+    try:
+        config = load_config(path)
+        pipeline = config.pipeline(telemetry=False)
+    except (ConfigError, PlanError) as error:
+        return Findings(problems=tuple(dict.fromkeys([*_problems(path), error.message])))
+    return Findings(warnings=tuple(_strangers(config, pipeline)), advice=pipeline.explain().advice)
+
+
+def _problems(path: Path) -> Iterator[str]:
+    """What is wrong with each entry for itself: one that cannot be read hides no other."""
+    for part, name, shift in _parts(path):
+        try:
+            Config.read(part).pipeline(telemetry=False)
+        except ConfigError as error:
+            yield error.message.replace("pipeline[0]", f"pipeline[{shift}]") if name == "pipeline" else error.message
+        except PlanError:
+            continue  # about the order of all stages: told of the whole
+
+
+def _parts(path: Path) -> Iterator[tuple[dict[str, Any], str, int]]:
+    """Configurations of one entry each, with the key and the place that they come from."""
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return
+    for key, value in data.items() if isinstance(data, dict) else ():
+        if isinstance(value, Mapping):
+            yield from (({key: {name: entry}}, key, 0) for name, entry in value.items())
+        elif isinstance(value, Sequence) and not isinstance(value, str):
+            yield from (({key: [entry]}, key, place) for place, entry in enumerate(value))
+        else:
+            yield {key: value}, key, 0
+
+
+def _strangers(config: Config, pipeline: Pipeline) -> Iterator[str]:
+    """Targets whose first part is the name of no provider: they would be taken for a bare model name."""
+    known = frozenset(pipeline.providers)
+    for where, target in _targets(config):
+        if "/" in target and target not in config.models and Target.parse(target, known).provider is None:
+            first = next(iter(known))
+            yield (
+                f"{where}: {target.partition('/')[0]!r} is no provider here (there are {', '.join(sorted(known))}); "
+                f"{target!r} would be asked of {first} as a model's name."
+            )
+
+
+def _targets(config: Config) -> Iterator[tuple[str, str]]:
+    for name, entry in config.models.items():
+        yield f"models.{name}.target", entry["target"]
+    for index, (name, settings) in enumerate(config.stages):
+        targets = settings.get("targets", ())
+        for place, target in enumerate(targets if isinstance(targets, Sequence) else ()):
+            yield f"pipeline[{index}].{name}.targets[{place}]", str(target)
