@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ class Timeout:
         if all(value is None for value in values.values()):
             raise ConfigError(f"Timeout: expected at least one of {', '.join(values)}, found none.")
         for name, value in values.items():
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"Timeout.{name}: expected seconds above 0, found {value}.")
 
     async def __call__(self, call: Call, call_next: Handler) -> Reply:

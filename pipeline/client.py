@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, cast, overload
 
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from .call import NO_OPTIONS, CallOptions
 from .dryrun import DryRun
+from .errors import ConfigError
 from .params import Params, chat_messages, split_params
 from .pipeline import Pipeline
 from .plan import Plan
@@ -111,14 +112,21 @@ class Client:
     def explain(self) -> Plan: ...
 
     @overload
-    def explain(self, model: str, messages: Messages, **params: Any) -> DryRun: ...
+    def explain(self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = ..., **params: Any) -> DryRun: ...
 
-    def explain(self, model: str | None = None, messages: Messages = (), **params: Any) -> Plan | DryRun:
+    def explain(
+        self, model: str | None = None, messages: Messages = (), *, stream: bool = False, options: CallOptions = NO_OPTIONS, **params: Any
+    ) -> Plan | DryRun:
         """The pipeline's plan; or, with a request, a dry run of it."""
         if model is None:
             return self.pipeline.explain()
-        prepared = self._chat_request(model, messages, stream=False, options=NO_OPTIONS, params=params)
-        return self.pipeline.explain(prepared.request, prepared.options)
+        return self.pipeline.explain(*self._chat_request(model, messages, stream, options, params))
+
+    async def aexplain(
+        self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = NO_OPTIONS, **params: Any
+    ) -> DryRun:
+        """The dry run, on the running event loop."""
+        return await self.pipeline.aexplain(*self._chat_request(model, messages, stream, options, params))
 
     def close(self) -> None:
         """Close the pipeline: deliver what is queued, release connections."""
@@ -148,6 +156,8 @@ class Client:
     # -- inside
 
     def _chat_request(self, model: str, messages: Messages, stream: bool, options: CallOptions, params: dict[str, Any]) -> Params:
+        if isinstance(messages, (str, bytes, Mapping)):
+            raise TypeError(f"messages: expected a list of messages, found {type(messages).__name__}. For one question there is chat().")
         target, defaults = self.registry.resolve(model)
         fields, options = split_params({**defaults, **params}, options)
         return Params(ChatRequest(model=target, messages=tuple(messages), stream=stream, **fields), options)
@@ -156,6 +166,10 @@ class Client:
         return cast("ChatResponse | Stream", await self.pipeline.send(params.request, params.options))
 
     async def _parse(self, into: type[ParsedT], model: str, prompt: str | Messages, repairs: int, params: dict[str, Any]) -> ParsedT:
+        if repairs < 0:
+            raise ConfigError(f"repairs: expected a whole number from 0, found {repairs}.")
+        if params.get("stream"):
+            raise ConfigError("stream: an answer is parsed when it is whole. Leave it out, or read the stream with completion().")
         messages = ask_for(prompt)
         for left in range(repairs, -1, -1):
             response = await self.acompletion(model, messages, response_format=schema_format(into), **params)

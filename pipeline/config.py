@@ -48,11 +48,11 @@ class Config:
         if not isinstance(pipeline, Sequence) or isinstance(pipeline, str):
             raise ConfigError(f"pipeline: expected a list of stages, found {type(pipeline).__name__}.")
         return cls(
-            providers={name: _mapping(entry or {}, f"providers.{name}") for name, entry in _mapping(top.get("providers", {}), "providers").items()},
+            providers={name: _mapping({} if entry is None else entry, f"providers.{name}") for name, entry in _mapping(top.get("providers", {}), "providers").items()},
             models={name: _model(entry, f"models.{name}") for name, entry in _mapping(top.get("models", {}), "models").items()},
             stages=[_stage(entry, f"pipeline[{index}]") for index, entry in enumerate(pipeline)],
             timeout_s=_number(top.get("timeout_s", 600.0), "timeout_s"),
-            attempts=int(_number(top.get("attempts", 10), "attempts") or 10),
+            attempts=_count(top.get("attempts", 10), "attempts"),
         )
 
     def pipeline(self, *, telemetry: Telemetry | bool | None = None) -> Pipeline:
@@ -93,6 +93,8 @@ def load_config(path: str | Path) -> Config:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError(f"{path}: {where}{error.problem or 'not valid YAML'}.") from None  # the original quotes the line, which may hold a key
+    except (UnicodeDecodeError, yaml.YAMLError):
+        raise ConfigError(f"{path}: expected YAML in UTF-8, found bytes that no text has.") from None
     return Config.read({} if data is None else data)
 
 
@@ -142,12 +144,18 @@ def _stage(entry: Any, path: str) -> tuple[str, Mapping[str, Any]]:
     if len(found) != 1:
         raise ConfigError(f"{path}: expected a stage's name, or name: {{settings}}; found {len(found)} keys.")
     [(name, settings)] = found.items()
-    return name, _mapping(settings or {}, f"{path}.{name}")
+    return name, _mapping({} if settings is None else settings, f"{path}.{name}")
 
 
 def _number(value: Any, path: str) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise ConfigError(f"{path}: expected a number, found {type(value).__name__}.")
+    return value
+
+
+def _count(value: Any, path: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{path}: expected a whole number, found {type(value).__name__}.")
     return value
 
 

@@ -7,14 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from .call import Call
+from .call import Call, Target
 from .errors import error_kind
 from .facts import PAYLOAD
 from .plan import Plan
 
 
 class DryRunStop(BaseException):
-    """The dry run reached the vendor. Not an `Exception`: no retry or fallback may take it for a failure."""
+    """The dry run reached the vendor at `target`. Not an `Exception`: no retry or fallback may take it for a failure."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(str(target))
+        self.target = target
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,7 @@ class DryRun:
     """The real stages' verdicts on a request that was not sent. Nothing was dispatched, stored or charged."""
 
     target: str
+    """Where the stages sent it; where the caller sent it, if no vendor was reached."""
     reached_vendor: bool
     """False when a stage answered itself (a cache hit) or refused."""
     payload: Mapping[str, Any]
@@ -32,12 +37,12 @@ class DryRun:
     """Why a stage refused: kind and message."""
 
     @classmethod
-    def of(cls, call: Call, plan: Plan, *, answered: bool, error: BaseException | None) -> Self:
+    def of(cls, call: Call, target: Target, plan: Plan, *, answered: bool, error: BaseException | None) -> Self:
         """Read it off a call that went through the chain."""
         facts = {name: value for name, value in call.state.facts.items() if name != PAYLOAD.name}
         payload = call.get(PAYLOAD) or {}
         refused = f"{error_kind(error)}: {error}" if error else None
-        return cls(str(call.target), not answered and error is None, payload, facts, plan, refused)
+        return cls(str(target), not answered and error is None, payload, facts, plan, refused)
 
     def __str__(self) -> str:
         lines = [f"would go to {self.target}" if self.reached_vendor else f"would not reach a vendor ({self.refused or 'a stage answers itself'})"]

@@ -117,16 +117,13 @@ class GlasswayError(Exception):
         if fault is not None:
             self.fault = fault
 
-    def __reduce__(self) -> tuple[Callable[..., GlasswayError], tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Callable[..., GlasswayError], tuple[Any, ...], dict[str, Any]]:
         """Errors cross process boundaries whole (keyword-only arguments defeat the default)."""
-        return _rebuild, (type(self), self.args, self.__dict__)
+        return _rebuild, (type(self), self.args), self.__dict__  # the state comes last: it leads back here, by the record's frames
 
 
-def _rebuild(cls: type[GlasswayError], args: tuple[Any, ...], state: dict[str, Any]) -> GlasswayError:
-    error = cls.__new__(cls, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
+def _rebuild(cls: type[GlasswayError], args: tuple[Any, ...]) -> GlasswayError:
+    return cls.__new__(cls, *args)
 
 
 class PlanError(GlasswayError):

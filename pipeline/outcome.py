@@ -78,7 +78,8 @@ def notify(observer: Observer, outcome: Outcome) -> None:
         observer(outcome)
     except Exception:
         _failed = next(_failures)
-        logger.exception("An observer raised (%s); the call goes on.", getattr(observer, "__qualname__", type(observer).__name__))
+        told = getattr(observer, "func", observer)  # of a partial, what it calls
+        logger.exception("An observer raised (%s); the call goes on.", getattr(told, "__qualname__", type(told).__name__))
 
 
 def observer_failures() -> int:

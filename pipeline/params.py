@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -51,11 +53,21 @@ def split_params(params: dict[str, Any], options: CallOptions) -> tuple[dict[str
 def _option(name: str, value: Any) -> Any:
     if name == "api_key" and isinstance(value, str):
         return SecretStr(value)
-    if name == "timeout_s" and value is not None and not (isinstance(value, (int, float)) and value > 0):
+    if name == "timeout_s" and value is not None and not (_is_number(value) and 0 < value < math.inf):
         raise ConfigError(f"timeout_s: expected seconds above 0 or None, found {value!r}.")
-    if name == "retries" and value is not None and not (isinstance(value, int) and value >= 0):
+    if name == "retries" and value is not None and not (_is_number(value) and isinstance(value, int) and value >= 0):
         raise ConfigError(f"retries: expected a whole number from 0, found {value!r}.")
-    return tuple(value) if name == "tags" else value
+    return _tags(value) if name == "tags" else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigError(f"tags: expected a list of names, found {type(value).__name__}.")
+    return tuple(value)
 
 
 def chat_messages(prompt: str, system: str | None) -> list[Message]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, overload
+from typing import Protocol, Self, overload
 
 from .attempts import attempt
 from .call import NO_OPTIONS, Call, CallOptions
@@ -62,8 +63,10 @@ class Pipeline:
     ) -> None:
         if attempts < 1:
             raise ConfigError(f"attempts: expected at least 1, found {attempts}.")
+        if timeout_s is not None and not 0 < timeout_s < math.inf:
+            raise ConfigError(f"timeout_s: expected seconds above 0 or None, found {timeout_s}.")
         self._stages = tuple(zip(_names(stages), stages, strict=True))
-        self._providers = _by_name(([provider] if provider else []) + list(providers))
+        self._providers = _by_name([*([] if provider is None else [provider]), *providers])
         self._advice = check_order([(stage_name(stage), stage) for stage in stages])
         self._known = frozenset(self._providers)
         self._chain = compile_chain(self._stages, self._dispatch)
@@ -110,7 +113,9 @@ class Pipeline:
 
     def _hand_over(self, call: Call, reply: Reply) -> Reply:
         if not isinstance(reply, Stream):
-            return reply.with_record(self._finish(call, Outcome("completed", response=reply)))
+            outcome = Outcome("completed", response=reply)
+            self._finish(call, outcome)
+            return outcome.response or reply
         trace = call.state.trace
         watch = None
         if trace is not None:
@@ -121,7 +126,7 @@ class Pipeline:
                 reply.suspend(trace.telemetry.around)
         return reply.when_done(lambda outcome: self._finish(call, outcome, watch))
 
-    def _finish(self, call: Call, outcome: Outcome, watch: Stopwatch | None = None) -> Any:
+    def _finish(self, call: Call, outcome: Outcome, watch: Stopwatch | None = None) -> None:
         state, trace = call.state, call.state.trace
         state.finished = True
         self._in_flight -= 1
@@ -132,13 +137,11 @@ class Pipeline:
         if isinstance(outcome.error, GlasswayError):
             outcome.error.record = record
             outcome.error.attempts = state.attempts_made
+        outcome.attach(record)
         if self._telemetry is not None:
-            self._telemetry.finish(record, outcome)
-        if watch is not None or isinstance(outcome.error, GlasswayError):
-            outcome.attach(record)
+            notify(partial(self._telemetry.finish, record), outcome)
         for observer in state.recorded:
             notify(partial(observer, record), outcome)
-        return record
 
     def _call(self, request: Request, options: CallOptions, trace: Trace | None, *, dry_run: bool = False) -> Call:
         return Call.start(
@@ -157,7 +160,7 @@ class Pipeline:
         if call.dry_run:
             preview = getattr(provider, "preview", None)
             call.set(PAYLOAD, preview(call) if preview else {})
-            raise DryRunStop
+            raise DryRunStop(call.target)
         return await attempt(call, getattr(provider, "name", None) or stage_name(provider), provider)
 
     def _provider_of(self, call: Call) -> Provider:
@@ -206,17 +209,18 @@ class Pipeline:
         """The dry run, for callers on an event loop."""
         await self.open()
         call = self._call(request, options, Trace(self._clock), dry_run=True)
+        target = call.target
         reply: Reply | None = None
-        error: BaseException | None = None
+        error: GlasswayError | None = None
         try:
             reply = await self._chain.metered(call)
-        except DryRunStop:
-            pass
+        except DryRunStop as stop:
+            target = stop.target
         except GlasswayError as refused:
             error = refused
         if isinstance(reply, Stream):
             await reply.aclose()
-        return DryRun.of(call, self._plan(), answered=reply is not None, error=error)
+        return DryRun.of(call, target, self._plan(), answered=reply is not None, error=error)
 
     def _plan(self) -> Plan:
         planned = tuple(
@@ -234,22 +238,25 @@ class Pipeline:
                 raise ConfigError("This pipeline is closed. Make a new one: a closed one is not opened again.")
             if self._resources is not None:
                 return
-            stack = AsyncExitStack()
-            for part in (*self._providers.values(), *(stage for _, stage in self._stages)):
-                if hasattr(part, "aclose"):
-                    stack.push_async_callback(part.aclose)
-                if hasattr(part, "open"):
-                    await part.open()
-            self._resources = stack
+            async with AsyncExitStack() as stack:  # closes what was opened, if one cannot be
+                for part in (*self._providers.values(), *(stage for _, stage in self._stages)):
+                    if hasattr(part, "aclose"):
+                        stack.push_async_callback(part.aclose)
+                    if hasattr(part, "open"):
+                        await part.open()
+                self._resources = stack.pop_all()
 
     async def aclose(self) -> None:
         """Flush and close what was opened, stages before providers. Calls are refused from now on."""
-        self._closed = True
-        stack, self._resources = self._resources, None
-        if stack is not None:
-            await stack.aclose()
-        if self._telemetry is not None:
-            await asyncio.to_thread(self._telemetry.flush)
+        async with self._opening:
+            self._closed = True
+            stack, self._resources = self._resources, None
+        try:
+            if stack is not None:
+                await stack.aclose()
+        finally:
+            if self._telemetry is not None:
+                await asyncio.to_thread(self._telemetry.flush)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -266,17 +273,24 @@ def _names(stages: Sequence[Middleware]) -> list[str]:
     """Names of stages; a second one of a kind gets a number."""
     names: list[str] = []
     for stage in stages:
-        if not callable(stage):
-            raise PlanError(f"A stage is an async function of (call, call_next) or an object that can be called; found {type(stage).__name__}.")
+        _check_part("A stage is an async function of (call, call_next) or an object that can be called", stage)
         name = stage_name(stage)
         again = sum(1 for other in names if other.split("#")[0] == name)
         names.append(f"{name}#{again + 1}" if again else name)
     return names
 
 
+def _check_part(expected: str, part: object) -> None:
+    if isinstance(part, type):
+        raise PlanError(f"{expected}; found the class {part.__name__}. Make one of it: {part.__name__}(...).")
+    if not callable(part):
+        raise PlanError(f"{expected}; found {type(part).__name__}.")
+
+
 def _by_name(providers: Sequence[Provider]) -> dict[str, Provider]:
     named: dict[str, Provider] = {}
     for provider in providers:
+        _check_part("A provider is an async function of the call or an object that can be called", provider)
         name = getattr(provider, "name", None) or stage_name(provider)
         if name in named:
             raise PlanError(f"Two providers are called {name!r}. Give one of them another name: name='{name}-2'.")

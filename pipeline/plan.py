@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from typing import Any
 
 from .errors import PlanError
@@ -115,9 +115,13 @@ def settings_of(stage: object) -> dict[str, str]:
     changed = {}
     for item in fields(stage):
         value = getattr(stage, item.name)
-        if item.init and item.repr and value != item.default:
+        if item.init and item.repr and value != _default(item):
             changed[item.name] = _short(value)
     return changed
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default_factory is MISSING else item.default_factory()
 
 
 def check_order(stages: Sequence[tuple[str, object]]) -> list[str]:
@@ -158,6 +162,8 @@ def _move(name: str, where: str, other: str, why: str) -> str:
 def _short(value: object) -> str:
     if callable(value) and hasattr(value, "__name__"):
         return str(value.__name__)
+    if isinstance(value, (list, tuple)) and any(map(callable, value)):
+        return f"[{', '.join(map(_short, value))}]"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

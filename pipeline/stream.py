@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -15,6 +16,8 @@ from .types import Assemble, Response
 
 if TYPE_CHECKING:
     from .call import Call
+
+logger = logging.getLogger("glassway")
 
 Block = Sequence[Any]
 """Chunks that arrived together: one await a block, not one a chunk."""
@@ -97,9 +100,9 @@ class Stream:
         """What was added since the last claim belongs to this stage."""
         if self._source_frame is None:
             self._source_frame = frame
-        for layer in (*self._steps, *self._observers):
-            if layer[1] is None:
-                layer[1] = frame
+        if isinstance(self._source, _Through):
+            self._source.claim(frame)
+        _claim((*self._steps, *self._observers), frame)
 
     def meter(self, watch: Stopwatch) -> None:
         """Book the time of the stream from now on."""
@@ -180,7 +183,7 @@ class Stream:
                 if self._failure is not None:
                     raise self._failure
                 block = await self._read()
-                if not block:
+                if not block or self._outcome is not None:  # at the end, or closed meanwhile by another task
                     self._settle("completed")
                     await self._source.aclose()
                     return False
@@ -212,8 +215,6 @@ class Stream:
             self._buffer.extend(block)
 
     async def _fail(self, error: BaseException) -> None:
-        if isinstance(error, APIError) and error.partial is None:
-            error.partial = self._partial()
         if self._settle(outcome_of(error, mid_stream=bool(self._blocks)), error):
             await self._source.aclose()
 
@@ -227,12 +228,24 @@ class Stream:
         count = sum(map(len, self._blocks))
         outcome = self._outcome = Outcome(end, make=self._partial, error=error, chunks=count)
         watch = self._meter.watch
+        notify(_give_partial, outcome)
         for observer, frame in self._observers:
             if watch is not None:
                 watch.switch(frame)
             notify(observer, outcome)
         self._observers.clear()
         return True
+
+
+def _give_partial(outcome: Outcome) -> None:
+    if isinstance(outcome.error, APIError) and outcome.error.partial is None:
+        outcome.error.partial = outcome.response
+
+
+def _claim(layers: Iterable[list[Any]], frame: Frame) -> None:
+    for layer in layers:
+        if layer[1] is None:
+            layer[1] = frame
 
 
 class _Meter:
@@ -253,16 +266,30 @@ class _Through:
         self._steps = steps
         self._frame = frame
         self._first = first
+        self._reading = False
         self._generator = generator(self._chunks())
 
+    def claim(self, frame: Frame) -> None:
+        """What the stage put below this layer is the stage's too."""
+        if self._frame is None:
+            self._frame = frame
+            if isinstance(self._inner, _Through):
+                self._inner.claim(frame)
+        _claim(self._steps, frame)
+
     async def read(self) -> Block:
-        async for chunk in self._generator:
-            return (chunk,)
-        return ()
+        self._reading = True
+        try:
+            async for chunk in self._generator:
+                return (chunk,)
+            return ()
+        finally:
+            self._reading = False
 
     async def aclose(self) -> None:
         try:
-            await self._generator.aclose()
+            if not self._reading:  # else another task reads it, and closes it when the inner source is gone
+                await self._generator.aclose()
         finally:
             await self._inner.aclose()
 
@@ -315,9 +342,16 @@ def _release_later(loop: asyncio.AbstractEventLoop, source: Source) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop, source: Source) -> None:
-    task = loop.create_task(source.aclose())
+    task = loop.create_task(_release(source))
     _closing.add(task)
     task.add_done_callback(_closing.discard)
+
+
+async def _release(source: Source) -> None:
+    try:
+        await source.aclose()
+    except Exception:
+        logger.exception("A dropped stream could not be released; its connection may stay open.")
 
 
 _closing: set[asyncio.Task[None]] = set()

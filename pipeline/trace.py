@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from .clock import Clock
+from .clock import SYSTEM_CLOCK, Clock
 from .facts import Attempt
 
 if TYPE_CHECKING:
@@ -129,7 +129,8 @@ class Trace:
         """Nanoseconds that each frame spent itself: its own duration minus the union of its children's, plus its stream time.
 
         Children that overlap (hedging) are counted once in their parent, so that the parent's self time is never
-        negative; the sum over all frames then exceeds the duration by the overlap.
+        negative; the sum over all frames then exceeds the duration by the overlap. A frame that is still open when the
+        call ends counts until then.
         """
         times = {self.root: self.root.end_ns - self.root.start_ns + self.root.stream_ns}
         covered_until: dict[Frame, int] = {}
@@ -144,6 +145,14 @@ class Trace:
                 times[parent] -= end_ns - start_ns
                 covered_until[parent] = end_ns
         return times
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What crosses process boundaries with an error's record: the times, not who kept them."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"clock": SYSTEM_CLOCK, "telemetry": None, "meaning": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
 
 
 class Stopwatch:

@@ -117,7 +117,10 @@ def _logprobs(parts: Iterable[Any]) -> dict[str, Any] | None:
     joined: dict[str, Any] = {}
     for part in parts:
         for name, value in (part or {}).items():
-            joined[name] = joined.get(name, []) + list(value) if isinstance(value, list) else value
+            if isinstance(value, list):
+                joined[name] = (joined.get(name) or []) + value
+            elif value is not None or name not in joined:
+                joined[name] = value
     return joined or None
 
 
@@ -125,5 +128,5 @@ def _audio(parts: Iterable[Any]) -> dict[str, Any]:
     joined: dict[str, Any] = {}
     for part in parts:
         for name, value in (part or {}).items():
-            joined[name] = joined.get(name, "") + value if name in ("data", "transcript") else value
+            joined[name] = joined.get(name, "") + (value or "") if name in ("data", "transcript") else value
     return joined

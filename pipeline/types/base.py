@@ -19,7 +19,7 @@ Operation = Literal["chat", "embeddings", "image", "speech", "transcription", "m
 class Model(BaseModel):
     """Base of all wire-shaped values: immutable, and fields that we do not know are kept as they came."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), populate_by_name=True, hide_input_in_errors=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data: only what was set, unknown fields included."""
@@ -33,6 +33,13 @@ class Model(BaseModel):
     def extra(self) -> dict[str, Any]:
         """The fields that we do not know by name, as they came."""
         return self.model_extra or {}
+
+
+class Tagged(Model):
+    """Base of values whose `type` is part of what they say: it is written out even where it is the default."""
+
+    def model_post_init(self, context: Any, /) -> None:
+        self.__pydantic_fields_set__.add("type")
 
 
 class Request(Model):

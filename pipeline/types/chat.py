@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, field_validator
 
-from .base import Model, Operation, Request, Response
+from .base import Model, Operation, Request, Response, Tagged
 from .message import Message, ToolCall
 from .usage import Usage
 
@@ -23,7 +23,7 @@ class FunctionDefinition(Model):
     strict: bool | None = None
 
 
-class Tool(Model):
+class Tool(Tagged):
     """A tool that the model may call. Types other than `function` keep their fields as they came."""
 
     type: str = "function"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Tag
+from pydantic import Discriminator, Tag, field_validator
 
-from .base import Model
+from .base import Model, Tagged
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
-class _Part(Model):
+class _Part(Tagged):
     cache_control: dict[str, Any] | None = None
     """A vendor's mark "cache the prompt up to here" (Anthropic: `{"type": "ephemeral", "ttl": "5m"}`)."""
 
@@ -38,6 +38,12 @@ class ImagePart(_Part):
 
     type: Literal["image_url"] = "image_url"
     image_url: ImageURL
+
+    @field_validator("image_url", mode="before")
+    @classmethod
+    def _bare_url(cls, value: Any) -> Any:
+        """Mistral's clients write the URL itself."""
+        return {"url": value} if isinstance(value, str) else value
 
 
 class InputAudio(Model):
@@ -108,7 +114,7 @@ class FunctionCall(Model):
     arguments: str = ""
 
 
-class ToolCall(Model):
+class ToolCall(Tagged):
     """The model asks for a tool to be run; the answer goes back as a `tool` message with this `id`."""
 
     id: str
@@ -116,7 +122,7 @@ class ToolCall(Model):
     function: FunctionCall | None = None
 
 
-class ReasoningBlock(Model):
+class ReasoningBlock(Tagged):
     """One block of reasoning as the vendor signed or encrypted it, to be sent back on the next turn unchanged.
 
     `text` is readable reasoning, `signature` proves it, `data` is the encrypted form. `index` is the block's place in
