@@ -26,7 +26,9 @@ _PREFIXED = re.compile(
 )
 # Keys without a prefix (Azure: 32 hex digits) are long runs of letters and digits; names of models have hyphens in them.
 _LONG_RUN = re.compile(r"(?=[A-Za-z_]*\d)(?=[\d_]*[A-Za-z])[A-Za-z0-9_]{24,}[=]{0,2}")
-_LONG_QUOTATION = re.compile(r"(\"|'|`)((?:(?!\1).){65,})(\1|$)", re.DOTALL)
+# An apostrophe inside a word opens nothing; short quotations are consumed too, or their ends would pair with the next.
+_QUOTATION = re.compile(r"""(?<!\w)(["'`])((?:(?!\1(?!\w)).)*)(?:\1|$)""", re.DOTALL)
+_QUOTED_CHARS: Final = 64
 
 
 def safe_message(text: str) -> str:
@@ -36,7 +38,12 @@ def safe_message(text: str) -> str:
     quotations of more than 64 characters, and everything behind a mark of echoed input (`input_value=`).
     """
     line = " ".join(text[:_READ_CHARS].split())
-    for pattern in (_ECHOED_INPUT, _DATA_URL, _LONG_QUOTATION, _CREDENTIAL, _PREFIXED):
+    for pattern in (_ECHOED_INPUT, _DATA_URL, _CREDENTIAL, _PREFIXED):
         line = pattern.sub(MASK, line)
+    line = _QUOTATION.sub(_without_long, line)
     line = _LONG_RUN.sub(MASK, _ASSIGNED.sub(rf"\1\2{MASK}", line))
     return line if len(line) <= MESSAGE_CHARS else line[: MESSAGE_CHARS - 1] + "…"
+
+
+def _without_long(quotation: re.Match[str]) -> str:
+    return MASK if len(quotation[2]) > _QUOTED_CHARS else quotation[0]

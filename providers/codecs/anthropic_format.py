@@ -85,10 +85,10 @@ def strict_schema(schema: dict[str, Any], note: Note) -> dict[str, Any]:
     result = {key: _inner(key, value, note) for key, value in schema.items() if key not in _UNSUPPORTED}
     if schema.get("type") == "object" or "properties" in schema:
         if schema.get("additionalProperties") is not False:
-            note("response_format.json_schema", "clamped", "objects take no additional properties")
+            note("response_format.json_schema.additionalProperties", "clamped", "objects take no additional properties")
         result["additionalProperties"] = False
     if lost:
-        note("response_format.json_schema", "emulated", f"moved into descriptions: {', '.join(sorted(lost))}")
+        note("response_format.json_schema.bounds", "emulated", f"moved into descriptions: {', '.join(sorted(lost))}")
         bounds = json.dumps({key: schema[key] for key in sorted(lost)}, ensure_ascii=False)
         result["description"] = f"{schema['description']} {bounds}" if schema.get("description") else bounds
     return result

@@ -38,6 +38,8 @@ def test_keys_are_masked(key: str, around: str) -> None:
         "max_tokens: 99999 > 8192, which is the maximum allowed number of output tokens for claude-3-5-haiku-20241022",
         "Rate limit reached for `gpt-4o` in organization `org` on tokens per min. Please try again in 9.8s.",
         "invalid x-api-key",
+        "input length and `max_tokens` exceed context limit: 178959 + 64000 > 200000, decrease input length or `max_tokens` and try again",
+        "This request would exceed your account's rate limit; see your organization's settings, and your workspace's settings, first.",
         "tools.0.custom.input_schema: Field required",
         "messages.1.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'",
     ],
@@ -53,6 +55,8 @@ def test_what_is_no_secret_stays_as_it_is(text: str) -> None:
         '{"detail": [{"loc": ["body"], "input": {"content": "my PROMPT"}}]}',
         "tool call failed, failed_generation: <function=PROMPT>",
         "could not read 'this is a very long quotation from the request, and it has the PROMPT in it'",
+        'could not read `short` and then "a quotation that has an apostrophe, as in the model\'s, is not over there: PROMPT"',
+        "could not read 'a quotation that is never closed because it was cut somewhere in the middle of the PROMPT",
         "bad image url data:image/png;base64,PROMPT",
     ],
 )

@@ -22,7 +22,7 @@ from glassway.testing import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-CORPUS = Path(os.environ.get("GLASSWAY_CORPUS") or Path(__file__).parents[2] / "../shared/corpus").resolve()
+CORPUS = Path(os.environ.get("GLASSWAY_CORPUS") or Path(__file__).parents[3] / "../shared/corpus").resolve()
 FILES = sorted((*CORPUS.glob("anthropic/messages-*.json"), *CORPUS.glob("vertex/anthropic-*.json")))
 NO_CORPUS = pytest.mark.skipif(not FILES, reason=f"no recorded exchanges at {CORPUS}")
 pytestmark = NO_CORPUS
