@@ -7,5 +7,6 @@ from .cost import Cost
 from .fallback import Fallback
 from .retry import Retry
 from .timeout import Timeout
+from .tracing import Tracing
 
-__all__ = ["CallEvent", "Callbacks", "Cost", "Fallback", "Retry", "Timeout"]
+__all__ = ["CallEvent", "Callbacks", "Cost", "Fallback", "Retry", "Timeout", "Tracing"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from .logs import CallIds
+from .otlp import setup
 from .policy import Keep, TracePolicy
 from .telemetry import Telemetry
 
-__all__ = ["Keep", "Telemetry", "TracePolicy"]
+__all__ = ["CallIds", "Keep", "Telemetry", "TracePolicy", "setup"]

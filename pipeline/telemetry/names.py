@@ -58,29 +58,17 @@ INFERENCE: Final = frozenset({"chat", "generate_content"})
 _ENDS = frozenset(get_args(End))
 _ALL: tuple[SpanType, ...] = ("call", "stage", "attempt")
 
-# fmt: off  (a declaration a line: this is a table)
-OPERATION = Attribute(
-    "gen_ai.operation.name", "string", "What is done.", required=True, values=frozenset(OPERATIONS.values())
-)
-PROVIDER = Attribute(
-    "gen_ai.provider.name", "string", "The vendor that answered, or that was asked last.", required=True
-)
+# A table: one declaration a line.
+# fmt: off
+OPERATION = Attribute("gen_ai.operation.name", "string", "What is done.", required=True, values=frozenset(OPERATIONS.values()))
+PROVIDER = Attribute("gen_ai.provider.name", "string", "The vendor that answered, or that was asked last.", required=True)
 REQUEST_MODEL = Attribute("gen_ai.request.model", "string", "The model as the vendor was asked for it.")
 RESPONSE_MODEL = Attribute("gen_ai.response.model", "string", "The model that the vendor says answered.")
 RESPONSE_ID = Attribute("gen_ai.response.id", "string", "The vendor's id of the answer.")
-FINISH_REASONS = Attribute(
-    "gen_ai.response.finish_reasons", "string[]", "One per choice; `error` for one that was cut."
-)
-FIRST_CHUNK = Attribute(
-    "gen_ai.response.time_to_first_chunk", "double", "Seconds from the call's start to the first chunk; streams only."
-)
+FINISH_REASONS = Attribute("gen_ai.response.finish_reasons", "string[]", "One per choice; `error` for one that was cut.")
+FIRST_CHUNK = Attribute("gen_ai.response.time_to_first_chunk", "double", "Seconds from the call's start to the first chunk; streams only.")
 CONVERSATION = Attribute("gen_ai.conversation.id", "string", "From the call's metadata; never made up.")
-OUTPUT_TYPE = Attribute(
-    "gen_ai.output.type",
-    "string",
-    "Set where a format was asked for.",
-    values=frozenset({"text", "json", "image", "speech"}),
-)
+OUTPUT_TYPE = Attribute("gen_ai.output.type", "string", "Set where a format was asked for.", values=frozenset({"text", "json", "image", "speech"}))
 CHOICE_COUNT = Attribute("gen_ai.request.choice.count", "int", "Set if it is not 1.")
 SEED = Attribute("gen_ai.request.seed", "int", "As requested.")
 STREAM = Attribute("gen_ai.request.stream", "bool", "Only ever true: absent for unary calls.")
@@ -90,32 +78,16 @@ TEMPERATURE = Attribute("gen_ai.request.temperature", "double", "As requested.")
 MAX_TOKENS = Attribute("gen_ai.request.max_tokens", "int", "The output limit, as requested.")
 FREQUENCY_PENALTY = Attribute("gen_ai.request.frequency_penalty", "double", "As requested.")
 PRESENCE_PENALTY = Attribute("gen_ai.request.presence_penalty", "double", "As requested.")
-STOP = Attribute(
-    "gen_ai.request.stop_sequences", "string[]", "As requested; only with content capture, for it is free text."
-)
-REASONING_LEVEL = Attribute(
-    "gen_ai.request.reasoning.level", "string", "The reasoning effort, as requested.", generations=("g3",)
-)
-INPUT_TOKENS = Attribute(
-    "gen_ai.usage.input_tokens", "int", "Prompt tokens, those from and to the vendor's cache included."
-)
+STOP = Attribute("gen_ai.request.stop_sequences", "string[]", "As requested; only with content capture, for it is free text.")
+REASONING_LEVEL = Attribute("gen_ai.request.reasoning.level", "string", "The reasoning effort, as requested.", generations=("g3",))
+INPUT_TOKENS = Attribute("gen_ai.usage.input_tokens", "int", "Prompt tokens, those from and to the vendor's cache included.")
 OUTPUT_TOKENS = Attribute("gen_ai.usage.output_tokens", "int", "Output tokens, reasoning included.")
-CACHE_READ_TOKENS = Attribute(
-    "gen_ai.usage.cache_read.input_tokens", "int", "Part of the input that the vendor read from its cache."
-)
-CACHE_WRITE_TOKENS = Attribute(
-    "gen_ai.usage.cache_write.input_tokens", "int", "Part of the input that the vendor wrote to its cache."
-)
+CACHE_READ_TOKENS = Attribute("gen_ai.usage.cache_read.input_tokens", "int", "Part of the input that the vendor read from its cache.")
+CACHE_WRITE_TOKENS = Attribute("gen_ai.usage.cache_write.input_tokens", "int", "Part of the input that the vendor wrote to its cache.")
 REASONING_TOKENS = Attribute("gen_ai.usage.reasoning.output_tokens", "int", "Part of the output spent on reasoning.")
-USAGE_COST = Attribute(
-    "gen_ai.usage.cost", "double", "US dollars, under the name that Langfuse reads; not in the convention."
-)
-INPUT_MESSAGES = Attribute(
-    "gen_ai.input.messages", "string", "JSON, in the convention's schema; only with content capture."
-)
-OUTPUT_MESSAGES = Attribute(
-    "gen_ai.output.messages", "string", "JSON, in the convention's schema; only with content capture."
-)
+USAGE_COST = Attribute("gen_ai.usage.cost", "double", "US dollars, under the name that Langfuse reads; not in the convention.")
+INPUT_MESSAGES = Attribute("gen_ai.input.messages", "string", "JSON, in the convention's schema; only with content capture.")
+OUTPUT_MESSAGES = Attribute("gen_ai.output.messages", "string", "JSON, in the convention's schema; only with content capture.")
 SYSTEM_INSTRUCTIONS = Attribute("gen_ai.system_instructions", "string", "JSON parts; only with content capture.")
 TOOL_DEFINITIONS = Attribute("gen_ai.tool.definitions", "string", "JSON; only with content capture.")
 CONTENT_EVENT: Final = "gen_ai.client.inference.operation.details"
@@ -125,20 +97,8 @@ SERVER_ADDRESS = Attribute("server.address", "string", "The vendor's host.", ("c
 SERVER_PORT = Attribute("server.port", "int", "The vendor's port.", ("call", "attempt"))
 HTTP_METHOD = Attribute("http.request.method", "string", "The HTTP method.", ("attempt",))
 HTTP_STATUS = Attribute("http.response.status_code", "int", "The HTTP status.", ("attempt",))
-HTTP_RESEND = Attribute(
-    "http.request.resend_count",
-    "int",
-    "How many requests this call had sent before; absent on the first.",
-    ("attempt",),
-)
-SPAN_KIND = Attribute(
-    "openinference.span.kind",
-    "string",
-    "What Phoenix and Langfuse show it as.",
-    _ALL,
-    True,
-    frozenset({"LLM", "EMBEDDING", "RERANKER", "CHAIN", "GUARDRAIL"}),
-)
+HTTP_RESEND = Attribute("http.request.resend_count", "int", "How many requests this call had sent before; absent on the first.", ("attempt",))
+SPAN_KIND = Attribute("openinference.span.kind", "string", "What Phoenix and Langfuse show it as.", _ALL, True, frozenset({"LLM", "EMBEDDING", "RERANKER", "CHAIN", "GUARDRAIL"}))
 
 CALL_ID = Attribute("glassway.call.id", "string", "16 hex digits, also in logs and headers.", required=True)
 REQUESTED = Attribute("glassway.requested", "string", "The model as the caller named it.", required=True)
@@ -146,90 +106,36 @@ END = Attribute("glassway.end", "string", "How the call ended.", required=True, 
 TENANT = Attribute("glassway.tenant", "string", "Whose call it is.")
 TAGS = Attribute("glassway.tags", "string[]", "The caller's tags.")
 METADATA = Attribute("glassway.metadata.*", "string", "Metadata keys that the Tracing stage lets through.")
-KEPT = Attribute(
-    "glassway.kept",
-    "string",
-    "Why the trace was kept.",
-    values=frozenset({"error", "blocked", "fallback", "slow", "cost", "ratio", "parent"}),
-)
+KEPT = Attribute("glassway.kept", "string", "Why the trace was kept.", values=frozenset({"error", "blocked", "fallback", "slow", "cost", "ratio", "parent"}))
 ATTEMPT_COUNT = Attribute("glassway.attempts", "int", "Requests sent to vendors.", required=True)
 CHUNKS = Attribute("glassway.chunks", "int", "Chunks handed out; streams only.")
 CONSUMER_S = Attribute("glassway.consumer_s", "double", "Seconds that the consumer of a stream took between chunks.")
-SELF_S = Attribute(
-    "glassway.self_s", "double", "Seconds that it took itself: without what is inside it.", ("call", "stage"), True
-)
+SELF_S = Attribute("glassway.self_s", "double", "Seconds that it took itself: without what is inside it.", ("call", "stage"), True)
 COST_USD = Attribute("glassway.cost.usd", "double", "US dollars, failed attempts included; absent where unknown.")
-COST_STATUS = Attribute(
-    "glassway.cost.status", "string", "How sure the amount is.", values=frozenset({"exact", "estimated", "unpriced"})
-)
+COST_STATUS = Attribute("glassway.cost.status", "string", "How sure the amount is.", values=frozenset({"exact", "estimated", "unpriced"}))
 COST_WASTED = Attribute("glassway.cost.wasted_usd", "double", "The part that bought nothing.")
 COST_TABLE = Attribute("glassway.cost.price_table", "string", "Name and version of the prices.")
-COST_SOURCE = Attribute(
-    "glassway.cost.usage_source",
-    "string",
-    "Who counted the tokens.",
-    values=frozenset({"provider", "partial", "tokenizer", "missing"}),
-)
+COST_SOURCE = Attribute("glassway.cost.usage_source", "string", "Who counted the tokens.", values=frozenset({"provider", "partial", "tokenizer", "missing"}))
 SAVED_USD = Attribute("glassway.saved.usd", "double", "What the cache hit would have cost.")
-CACHE_VERDICT = Attribute(
-    "glassway.cache.verdict",
-    "string",
-    "What the gateway's cache did.",
-    values=frozenset({"hit", "miss", "stored", "shared", "bypassed", "not_stored", "error"}),
-)
+CACHE_VERDICT = Attribute("glassway.cache.verdict", "string", "What the gateway's cache did.", values=frozenset({"hit", "miss", "stored", "shared", "bypassed", "not_stored", "error"}))
 
 STAGE_INDEX = Attribute("glassway.stage.index", "int", "The stage's place in the pipeline, from 0.", ("stage",), True)
-ATTEMPT_NUMBER = Attribute(
-    "glassway.attempt.number", "int", "From 1, over retries, fallbacks and hedges.", ("attempt",), True
-)
-ATTEMPT_REASON = Attribute(
-    "glassway.attempt.reason",
-    "string",
-    "Why it was made.",
-    ("attempt",),
-    True,
-    frozenset({"first", "retry", "fallback", "hedge"}),
-)
+ATTEMPT_NUMBER = Attribute("glassway.attempt.number", "int", "From 1, over retries, fallbacks and hedges.", ("attempt",), True)
+ATTEMPT_REASON = Attribute("glassway.attempt.reason", "string", "Why it was made.", ("attempt",), True, frozenset({"first", "retry", "fallback", "hedge"}))
 ATTEMPT_PROVIDER = Attribute("glassway.attempt.provider", "string", "The vendor that was asked.", ("attempt",), True)
 ATTEMPT_MODEL = Attribute("glassway.attempt.model", "string", "The model that was asked for.", ("attempt",), True)
-ATTEMPT_USEFUL = Attribute(
-    "glassway.attempt.useful", "bool", "Whether the caller's answer came from it.", ("attempt",), True
-)
-ATTEMPT_REQUEST_ID = Attribute(
-    "glassway.attempt.request_id", "string", "The vendor's id, for its support desk.", ("attempt",)
-)
-ATTEMPT_INPUT = Attribute(
-    "glassway.attempt.input_tokens", "int", "Prompt tokens of this attempt, wasted or not.", ("attempt",)
-)
-ATTEMPT_OUTPUT = Attribute(
-    "glassway.attempt.output_tokens", "int", "Output tokens of this attempt, wasted or not.", ("attempt",)
-)
+ATTEMPT_USEFUL = Attribute("glassway.attempt.useful", "bool", "Whether the caller's answer came from it.", ("attempt",), True)
+ATTEMPT_REQUEST_ID = Attribute("glassway.attempt.request_id", "string", "The vendor's id, for its support desk.", ("attempt",))
+ATTEMPT_INPUT = Attribute("glassway.attempt.input_tokens", "int", "Prompt tokens of this attempt, wasted or not.", ("attempt",))
+ATTEMPT_OUTPUT = Attribute("glassway.attempt.output_tokens", "int", "Output tokens of this attempt, wasted or not.", ("attempt",))
 ATTEMPT_CHUNKS = Attribute("glassway.attempt.chunks", "int", "Chunks received.", ("attempt",))
-ATTEMPT_FIRST_CHUNK = Attribute(
-    "glassway.attempt.first_chunk_s", "double", "Seconds from sending to the first chunk.", ("attempt",)
-)
+ATTEMPT_FIRST_CHUNK = Attribute("glassway.attempt.first_chunk_s", "double", "Seconds from sending to the first chunk.", ("attempt",))
 
-RETRY_EVENT = Event(
-    "glassway.retry", "retries", "A failed try that was followed by another.", ("attempt", "error", "wait_s", "told_by")
-)
-FALLBACK_EVENT = Event(
-    "glassway.fallback", "fallbacks", "The call moved on to another target.", ("source", "target", "error")
-)
-CACHE_EVENT = Event(
-    "glassway.cache",
-    "cache",
-    "What the cache did.",
-    ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"),
-)
-GUARDRAIL_EVENT = Event(
-    "glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason")
-)
-TRANSLATION_EVENT = Event(
-    "glassway.translation",
-    "translation",
-    "A parameter that the vendor takes differently.",
-    ("parameter", "action", "reason"),
-)
+RETRY_EVENT = Event("glassway.retry", "retries", "A failed try that was followed by another.", ("attempt", "error", "wait_s", "told_by"))
+FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to another target.", ("source", "target", "error"))
+CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
+GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
+TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
 FACT_EVENT: Final = "glassway.fact"
 """Any other fact: the event is `glassway.fact.{slot}`, its attributes `glassway.fact.{slot}.{field}`."""
 
@@ -270,16 +176,10 @@ L_MODEL = Label("model", "The model that was asked for.", limit=100)
 L_END = Label("end", "How the call ended.", _ENDS)
 L_ERROR = Label("error_type", "The closed kind of the error; empty on success.", KINDS | {""})
 L_STREAM = Label("stream", "Whether a stream was asked for.", _FLAG)
-L_TYPE = Label(
-    "type",
-    "Which tokens. All but input and output are parts of those two.",
-    frozenset({"input", "output", "cache_read", "cache_write", "reasoning"}),
-)
+L_TYPE = Label("type", "Which tokens. All but input and output are parts of those two.", frozenset({"input", "output", "cache_read", "cache_write", "reasoning"}))
 L_USEFUL = Label("useful", "Whether the caller's answer came of it; false is waste.", _FLAG)
 L_STATUS = Label("status", "How sure the amount is.", frozenset({"exact", "estimated", "unpriced"}))
-L_STAGE = Label(
-    "stage", "The stage; `call` is the pipeline itself, `consumer` the time between a stream's chunks.", limit=60
-)
+L_STAGE = Label("stage", "The stage; `call` is the pipeline itself, `consumer` the time between a stream's chunks.", limit=60)
 L_REASON = Label("reason", "Why the request was sent.", ATTEMPT_REASON.values)
 L_TOLD_BY = Label("told_by", "Who set the wait.", frozenset({"backoff", "retry_after"}))
 L_SOURCE = Label("source", "The target that failed.", limit=40)
@@ -287,19 +187,11 @@ L_TARGET = Label("target", "The target that was taken instead.", limit=40)
 L_VERDICT = Label("verdict", "What the cache did.", CACHE_VERDICT.values)
 L_RULE = Label("rule", "The guardrail rule.", limit=60)
 L_SIDE = Label("side", "Request or answer.", frozenset({"input", "output"}))
-L_GUARD = Label(
-    "verdict",
-    "What the rule said.",
-    frozenset({"passed", "blocked", "redacted", "annotated", "would_block", "would_redact", "not_run"}),
-)
+L_GUARD = Label("verdict", "What the rule said.", frozenset({"passed", "blocked", "redacted", "annotated", "would_block", "would_redact", "not_run"}))
 L_DELIVERY = Label("outcome", "What became of it.", frozenset({"delivered", "dropped", "failed"}))
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))
-L_ANOMALY = Label(
-    "anomaly",
-    "The invariant that does not hold.",
-    frozenset({"cached_exceeds_prompt", "reasoning_exceeds_completion", "total_is_not_the_sum", "negative"}),
-)
+L_ANOMALY = Label("anomaly", "The invariant that does not hold.", frozenset({"cached_exceeds_prompt", "reasoning_exceeds_completion", "total_is_not_the_sum", "negative"}))
 L_TENANT = Label("tenant", "Whose call it is.", limit=50)
 L_TRACES = Label("outcome", "What became of kept traces.", frozenset({"exported", "failed", "dropped"}))
 C_OPERATION = Label("gen_ai.operation.name", "The convention's operation.", OPERATION.values)
@@ -313,251 +205,48 @@ _VENDOR = (L_PROVIDER, L_MODEL)
 _COMMON = (C_OPERATION, C_PROVIDER, C_MODEL)
 
 CALLS = Metric("glassway.calls", "counter", "{call}", "Calls that have ended.", (L_OPERATION, *_VENDOR, L_END, L_ERROR))
-CALL_DURATION = Metric(
-    "glassway.call.duration",
-    "histogram",
-    "s",
-    "Whole calls, streams to their end.",
-    (L_OPERATION, *_VENDOR, L_STREAM),
-    _CALL,
-)
-IN_FLIGHT = Metric(
-    "glassway.calls_in_flight",
-    "gauge",
-    "{call}",
-    'Calls that have not ended; with stream="true", open streams.',
-    (L_STREAM,),
-)
-FIRST_CHUNK_S = Metric(
-    "glassway.first_chunk", "histogram", "s", "From the call's start to the first chunk; streams only.", _VENDOR, _CALL
-)
-FIRST_CONTENT_S = Metric(
-    "glassway.first_content",
-    "histogram",
-    "s",
-    "From the call's start to the first chunk with output; streams only.",
-    _VENDOR,
-    _CALL,
-)
-CHUNK_GAP = Metric(
-    "glassway.chunk_gap", "histogram", "s", "Between chunks, measured at the vendor's side.", _VENDOR, _GAP
-)
-STAGE_SELF = Metric(
-    "glassway.stage.self",
-    "histogram",
-    "s",
-    "What a stage took itself, once per call and stage; all stages sum up to the call's duration.",
-    (L_STAGE,),
-    _SELF,
-)
-ATTEMPTS_SENT = Metric(
-    "glassway.attempts",
-    "counter",
-    "{attempt}",
-    "Requests sent to vendors.",
-    (*_VENDOR, L_REASON, L_ERROR),
-    fact="attempts",
-)
-ATTEMPT_DURATION = Metric(
-    "glassway.attempt.duration", "histogram", "s", "From sending to the end of the body.", _VENDOR, _CALL, "attempts"
-)
-TOKENS = Metric(
-    "glassway.tokens",
-    "counter",
-    "{token}",
-    "Tokens that vendors counted.",
-    (*_VENDOR, L_TYPE, L_USEFUL),
-    fact="attempts",
-)
-ANOMALIES = Metric(
-    "glassway.usage_anomalies",
-    "counter",
-    "{call}",
-    "Token counts that contradict themselves.",
-    (L_PROVIDER, L_ANOMALY),
-    fact="attempts",
-)
+CALL_DURATION = Metric("glassway.call.duration", "histogram", "s", "Whole calls, streams to their end.", (L_OPERATION, *_VENDOR, L_STREAM), _CALL)
+IN_FLIGHT = Metric("glassway.calls_in_flight", "gauge", "{call}", 'Calls that have not ended; with stream="true", open streams.', (L_STREAM,))
+FIRST_CHUNK_S = Metric("glassway.first_chunk", "histogram", "s", "From the call's start to the first chunk; streams only.", _VENDOR, _CALL)
+FIRST_CONTENT_S = Metric("glassway.first_content", "histogram", "s", "From the call's start to the first chunk with output; streams only.", _VENDOR, _CALL)
+CHUNK_GAP = Metric("glassway.chunk_gap", "histogram", "s", "Between chunks, measured at the vendor's side.", _VENDOR, _GAP)
+STAGE_SELF = Metric("glassway.stage.self", "histogram", "s", "What a stage took itself, once per call and stage; all stages sum up to the call's duration.", (L_STAGE,), _SELF)
+ATTEMPTS_SENT = Metric("glassway.attempts", "counter", "{attempt}", "Requests sent to vendors.", (*_VENDOR, L_REASON, L_ERROR), fact="attempts")
+ATTEMPT_DURATION = Metric("glassway.attempt.duration", "histogram", "s", "From sending to the end of the body.", _VENDOR, _CALL, "attempts")
+TOKENS = Metric("glassway.tokens", "counter", "{token}", "Tokens that vendors counted.", (*_VENDOR, L_TYPE, L_USEFUL), fact="attempts")
+ANOMALIES = Metric("glassway.usage_anomalies", "counter", "{call}", "Token counts that contradict themselves.", (L_PROVIDER, L_ANOMALY), fact="attempts")
 COST = Metric("glassway.cost_usd", "counter", "{USD}", "US dollars spent.", (*_VENDOR, L_USEFUL, L_STATUS), fact="cost")
-SAVED = Metric(
-    "glassway.saved_usd", "counter", "{USD}", "US dollars that cache hits did not cost.", _VENDOR, fact="cost"
-)
-UNPRICED = Metric(
-    "glassway.unpriced_calls",
-    "counter",
-    "{call}",
-    "Calls whose cost is unknown, in whole or in part.",
-    _VENDOR,
-    fact="cost",
-)
-RETRIES = Metric(
-    "glassway.retries",
-    "counter",
-    "{retry}",
-    "Failed tries that were followed by another.",
-    (*_VENDOR, L_ERROR, L_TOLD_BY),
-    fact="retries",
-)
+SAVED = Metric("glassway.saved_usd", "counter", "{USD}", "US dollars that cache hits did not cost.", _VENDOR, fact="cost")
+UNPRICED = Metric("glassway.unpriced_calls", "counter", "{call}", "Calls whose cost is unknown, in whole or in part.", _VENDOR, fact="cost")
+RETRIES = Metric("glassway.retries", "counter", "{retry}", "Failed tries that were followed by another.", (*_VENDOR, L_ERROR, L_TOLD_BY), fact="retries")
 RETRY_WAIT = Metric("glassway.retry_wait", "counter", "s", "Time that retries waited.", (L_TOLD_BY,), fact="retries")
-FALLBACKS = Metric(
-    "glassway.fallbacks",
-    "counter",
-    "{fallback}",
-    "Moves to another target.",
-    (L_SOURCE, L_TARGET, L_ERROR, L_END),
-    fact="fallbacks",
-)
+FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to another target.", (L_SOURCE, L_TARGET, L_ERROR, L_END), fact="fallbacks")
 CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache did.", (L_VERDICT,), fact="cache")
-GUARDRAILS = Metric(
-    "glassway.guardrail_verdicts",
-    "counter",
-    "{verdict}",
-    "What the rules said.",
-    (L_RULE, L_SIDE, L_GUARD),
-    fact="guardrails",
-)
-CALLBACKS = Metric(
-    "glassway.callbacks",
-    "counter",
-    "{event}",
-    "Events for callbacks by what became of them; with those that wait they sum up to all.",
-    (L_DELIVERY,),
-)
+GUARDRAILS = Metric("glassway.guardrail_verdicts", "counter", "{verdict}", "What the rules said.", (L_RULE, L_SIDE, L_GUARD), fact="guardrails")
+CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callbacks by what became of them; with those that wait they sum up to all.", (L_DELIVERY,))
 CALLBACKS_WAITING = Metric("glassway.callbacks_waiting", "gauge", "{event}", "Events that wait for a callback.")
-TRANSLATIONS = Metric(
-    "glassway.translations",
-    "counter",
-    "{parameter}",
-    "Parameters that vendors take differently.",
-    (L_PROVIDER, L_PARAMETER, L_ACTION),
-    fact="translation",
-)
-TENANT_CALLS = Metric(
-    "glassway.tenant_calls", "counter", "{call}", "Calls by tenant, for calls that name one.", (L_TENANT, L_END)
-)
+TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
+TENANT_CALLS = Metric("glassway.tenant_calls", "counter", "{call}", "Calls by tenant, for calls that name one.", (L_TENANT, L_END))
 TENANT_COST = Metric("glassway.tenant_cost_usd", "counter", "{USD}", "US dollars by tenant.", (L_TENANT,), fact="cost")
-OBSERVER_FAILURES = Metric(
-    "glassway.observer_failures", "counter", "{failure}", "Observers of outcomes that raised; the calls went on."
-)
+OBSERVER_FAILURES = Metric("glassway.observer_failures", "counter", "{failure}", "Observers of outcomes that raised; the calls went on.")
 QUEUE_DEPTH = Metric("glassway.telemetry.queue_depth", "gauge", "{trace}", "Kept traces that wait for export.")
-TRACES = Metric(
-    "glassway.telemetry.traces",
-    "counter",
-    "{trace}",
-    "Kept traces by what became of them; with the queue's depth they sum up to all kept.",
-    (L_TRACES,),
-)
+TRACES = Metric("glassway.telemetry.traces", "counter", "{trace}", "Kept traces by what became of them; with the queue's depth they sum up to all kept.", (L_TRACES,))
 
-G2_DURATION = Metric(
-    "gen_ai.client.operation.duration",
-    "histogram",
-    "s",
-    "The convention's duration (g3: of operations other than inference).",
-    (*_COMMON, C_ERROR),
-    _DURATION,
-)
-G2_TOKENS = Metric(
-    "gen_ai.client.token.usage",
-    "histogram",
-    "{token}",
-    "Tokens per call.",
-    (*_COMMON, C_TOKENS),
-    _TOKENS,
-    generations=("g2",),
-)
-G2_FIRST = Metric(
-    "gen_ai.client.operation.time_to_first_chunk",
-    "histogram",
-    "s",
-    "Streams only.",
-    _COMMON,
-    _DURATION,
-    generations=("g2",),
-)
-G2_GAP = Metric(
-    "gen_ai.client.operation.time_per_output_chunk",
-    "histogram",
-    "s",
-    "Streams only.",
-    _COMMON,
-    _DURATION,
-    generations=("g2",),
-)
-G3_DURATION = Metric(
-    "gen_ai.client.inference.duration",
-    "histogram",
-    "s",
-    "The convention's duration.",
-    (*_COMMON, C_ERROR),
-    _DURATION,
-    generations=("g3",),
-)
-G3_FIRST = Metric(
-    "gen_ai.client.inference.time_to_first_chunk",
-    "histogram",
-    "s",
-    "Streams only.",
-    _COMMON,
-    _DURATION,
-    generations=("g3",),
-)
-G3_GAP = Metric(
-    "gen_ai.client.inference.time_per_output_chunk",
-    "histogram",
-    "s",
-    "Streams only.",
-    _COMMON,
-    _DURATION,
-    generations=("g3",),
-)
+G2_DURATION = Metric("gen_ai.client.operation.duration", "histogram", "s", "The convention's duration (g3: of operations other than inference).", (*_COMMON, C_ERROR), _DURATION)
+G2_TOKENS = Metric("gen_ai.client.token.usage", "histogram", "{token}", "Tokens per call.", (*_COMMON, C_TOKENS), _TOKENS, generations=("g2",))
+G2_FIRST = Metric("gen_ai.client.operation.time_to_first_chunk", "histogram", "s", "Streams only.", _COMMON, _DURATION, generations=("g2",))
+G2_GAP = Metric("gen_ai.client.operation.time_per_output_chunk", "histogram", "s", "Streams only.", _COMMON, _DURATION, generations=("g2",))
+G3_DURATION = Metric("gen_ai.client.inference.duration", "histogram", "s", "The convention's duration.", (*_COMMON, C_ERROR), _DURATION, generations=("g3",))
+G3_FIRST = Metric("gen_ai.client.inference.time_to_first_chunk", "histogram", "s", "Streams only.", _COMMON, _DURATION, generations=("g3",))
+G3_GAP = Metric("gen_ai.client.inference.time_per_output_chunk", "histogram", "s", "Streams only.", _COMMON, _DURATION, generations=("g3",))
 _USAGE = "gen_ai.client.inference.usage"
-G3_INPUT = Metric(
-    f"{_USAGE}.input_tokens", "counter", "{token}", "Input tokens.", (*_COMMON, C_MODALITY), generations=("g3",)
-)
-G3_OUTPUT = Metric(
-    f"{_USAGE}.output_tokens", "counter", "{token}", "Output tokens.", (*_COMMON, C_MODALITY), generations=("g3",)
-)
-G3_CACHE_READ = Metric(
-    f"{_USAGE}.cache_read.input_tokens",
-    "counter",
-    "{token}",
-    "Part of the input.",
-    (*_COMMON, C_MODALITY),
-    generations=("g3",),
-)
-G3_CACHE_WRITE = Metric(
-    f"{_USAGE}.cache_write.input_tokens",
-    "counter",
-    "{token}",
-    "Part of the input.",
-    (*_COMMON, C_MODALITY),
-    generations=("g3",),
-)
-G3_REASONING = Metric(
-    f"{_USAGE}.reasoning.output_tokens",
-    "counter",
-    "{token}",
-    "Part of the output.",
-    (*_COMMON, C_MODALITY),
-    generations=("g3",),
-)
-G3_INPUT_SIZE = Metric(
-    "gen_ai.client.inference.operation.input_tokens",
-    "histogram",
-    "{token}",
-    "Input tokens per call.",
-    (*_COMMON, C_ERROR),
-    _TOKENS,
-    generations=("g3",),
-)
-G3_OUTPUT_SIZE = Metric(
-    "gen_ai.client.inference.operation.output_tokens",
-    "histogram",
-    "{token}",
-    "Output tokens per call.",
-    (*_COMMON, C_ERROR),
-    _TOKENS,
-    generations=("g3",),
-)
+G3_INPUT = Metric(f"{_USAGE}.input_tokens", "counter", "{token}", "Input tokens.", (*_COMMON, C_MODALITY), generations=("g3",))
+G3_OUTPUT = Metric(f"{_USAGE}.output_tokens", "counter", "{token}", "Output tokens.", (*_COMMON, C_MODALITY), generations=("g3",))
+G3_CACHE_READ = Metric(f"{_USAGE}.cache_read.input_tokens", "counter", "{token}", "Part of the input.", (*_COMMON, C_MODALITY), generations=("g3",))
+G3_CACHE_WRITE = Metric(f"{_USAGE}.cache_write.input_tokens", "counter", "{token}", "Part of the input.", (*_COMMON, C_MODALITY), generations=("g3",))
+G3_REASONING = Metric(f"{_USAGE}.reasoning.output_tokens", "counter", "{token}", "Part of the output.", (*_COMMON, C_MODALITY), generations=("g3",))
+G3_INPUT_SIZE = Metric("gen_ai.client.inference.operation.input_tokens", "histogram", "{token}", "Input tokens per call.", (*_COMMON, C_ERROR), _TOKENS, generations=("g3",))
+G3_OUTPUT_SIZE = Metric("gen_ai.client.inference.operation.output_tokens", "histogram", "{token}", "Output tokens per call.", (*_COMMON, C_ERROR), _TOKENS, generations=("g3",))
 # fmt: on
 
 Declared = TypeVar("Declared", Attribute, Event, Metric)

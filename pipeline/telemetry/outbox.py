@@ -16,10 +16,10 @@ from weakref import WeakSet
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_value
 from opentelemetry.sdk.trace.export import SpanExportResult
 
-from .schema import TraceCounts
+from .schema import Queueing, TraceCounts
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
     from opentelemetry.sdk.trace.export import SpanExporter
 
     from ..record import Record
@@ -34,7 +34,7 @@ SPANS_PER_EXPORT = 512
 class Outbox:
     """Takes finished calls, makes their spans and hands them on, whole traces at a time.
 
-    `put` never waits. When more than `limit` calls wait, further ones are dropped and counted: a dead collector costs a
+    `put` never waits. When more calls wait than the queue may hold, further ones are dropped and counted: a dead collector costs a
     call nothing. After a fork the child starts empty, with a thread of its own.
     """
 
@@ -43,20 +43,14 @@ class Outbox:
         make: Make,
         processors: Sequence[SpanProcessor],
         exporters: Sequence[SpanExporter],
-        *,
-        limit: int,
-        delay_s: float,
-        shutdown_s: float,
-        synchronous: bool = False,
+        queueing: Queueing,
     ) -> None:
         self._make = make
-        self._processors = processors
-        self._exporters = exporters
-        self._limit = limit
-        self._delay_s = delay_s
-        self.shutdown_s = shutdown_s
-        self._synchronous = synchronous
+        self.processors = processors
+        self.exporters = exporters
+        self._queueing = queueing
         self._closed = False
+        self._providers: list[TracerProvider] = []
         self._reset()
         _outboxes.add(self)
 
@@ -72,11 +66,11 @@ class Outbox:
 
     def put(self, record: Record) -> bool:
         """Queue a finished call; false if it had to be dropped."""
-        if self._synchronous:
+        if self._queueing.synchronous:
             self._hand_over([record])
             return True
         with self._lock:
-            if self._closed or len(self._queue) + self._working >= self._limit:
+            if self._closed or len(self._queue) + self._working >= self._queueing.limit:
                 self._dropped += 1
                 return False
             self._queue.append(record)
@@ -100,22 +94,30 @@ class Outbox:
             done = self._empty.wait_for(lambda: not self._queue and not self._working, timeout_s)
             self._hurry.clear()
         left_ms = max(0, int((until - time.monotonic()) * 1000))
-        flushed = [processor.force_flush(left_ms) for processor in self._processors]
+        flushed = [processor.force_flush(left_ms) for processor in self.processors]
         return done and all(flushed)
+
+    def close_with(self, provider: TracerProvider) -> None:
+        """Shut this one down too, within the same seconds."""
+        self._providers.append(provider)
 
     def close(self) -> None:
         """Flush for at most `shutdown_s` seconds and take nothing more. Exporters that hang are left behind."""
         if self._closed:
             return
-        self.flush(self.shutdown_s)
+        self.flush(self._queueing.shutdown_s)
         self._closed = True
         closing = threading.Thread(target=self._shut_down, name="glassway-telemetry-close", daemon=True)
         closing.start()
-        closing.join(self.shutdown_s)
+        closing.join(self._queueing.shutdown_s)
 
     def _shut_down(self) -> None:
-        for part in (*self._processors, *self._exporters):
-            part.shutdown()
+        for provider in self._providers:
+            provider.shutdown()
+        for processor in self.processors:
+            processor.shutdown()
+        for exporter in self.exporters:
+            exporter.shutdown()
 
     def _run(self) -> None:
         # An instrumented HTTP client must not make spans of our own export.
@@ -123,8 +125,8 @@ class Outbox:
         while True:
             self._news.wait()
             self._news.clear()
-            if self._exporters:
-                self._hurry.wait(self._delay_s)
+            if self.exporters:
+                self._hurry.wait(self._queueing.delay_s)
             while batch := self._take():
                 self._hand_over(batch)
                 self._settle()
@@ -137,7 +139,6 @@ class Outbox:
 
     def _settle(self) -> None:
         with self._empty:
-            self._working = 0
             if not self._queue:
                 self._empty.notify_all()
 
@@ -146,7 +147,8 @@ class Outbox:
         made = 0
         for record in batch:
             made_of_it = self._made(record)
-            if not made_of_it:
+            if made_of_it is None:
+                self._count(1, ok=False)
                 continue
             spans += made_of_it
             made += 1
@@ -156,24 +158,24 @@ class Outbox:
         if made:
             self._count(made, ok=self._send(spans))
 
-    def _made(self, record: Record) -> Sequence[ReadableSpan]:
+    def _made(self, record: Record) -> Sequence[ReadableSpan] | None:
         try:
             return self._make(record)
         except Exception:
             logger.exception("No spans could be made of a call; its trace is lost and counted as failed.")
-            self._count(1, ok=False)
-            return ()
+            return None
 
     def _send(self, spans: Sequence[ReadableSpan]) -> bool:
         ok = True
-        for processor in self._processors:
+        for processor in self.processors:
             ok = _guarded(partial(_end_all, processor, spans)) and ok
-        for exporter in self._exporters:
+        for exporter in self.exporters:
             ok = _guarded(partial(_export, exporter, spans)) and ok
         return ok
 
     def _count(self, traces: int, *, ok: bool) -> None:
         with self._lock:
+            self._working = max(0, self._working - traces)
             if ok:
                 self._exported += traces
             else:

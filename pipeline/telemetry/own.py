@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace as api
 from opentelemetry.trace.span import Span, SpanContext, TraceFlags, TraceState
 
+from ..ids import random_id
 from . import names
 from .context import CurrentSpan
-from .outbox import Outbox
 from .policy import Keep, TracePolicy
 from .propagation import inbound
 from .sampling import in_ratio, why_kept
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import SpanProcessor
-    from opentelemetry.sdk.trace.export import SpanExporter
-    from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.sdk.trace.sampling import Decision, Sampler
     from opentelemetry.util.types import Attributes, AttributeValue
 
     from ..call import CallOptions
@@ -27,12 +24,18 @@ if TYPE_CHECKING:
     from ..record import Record
     from ..trace import Trace
     from ..types import Request
+    from .outbox import Outbox
     from .spans import SpanMaker
     from .telemetry import Telemetry
 
 _SAMPLED, _RANDOM = 1, 2
 _MOST_NOTES = 64
 """Attributes and events each that code inside a call may add to its span."""
+
+
+def first_span_id(trace_id: int) -> int:
+    """The id of the call that began this trace: known from the trace's, so that whoever has only that can link to it."""
+    return trace_id & 0xFFFF_FFFF_FFFF_FFFF or 1
 
 
 class Note(NamedTuple):
@@ -46,38 +49,19 @@ class Note(NamedTuple):
 class OwnTraces:
     """Begins traces and queues the finished ones."""
 
-    def __init__(
-        self,
-        telemetry: Telemetry,
-        maker: SpanMaker,
-        processors: Sequence[SpanProcessor],
-        exporters: Sequence[SpanExporter],
-        *,
-        sampler: Sampler | None,
-        limit: int,
-        delay_s: float,
-        shutdown_s: float,
-        synchronous: bool,
-    ) -> None:
+    def __init__(self, telemetry: Telemetry, maker: SpanMaker, outbox: Outbox, sampler: Sampler | None) -> None:
         self.telemetry = telemetry
+        self.outbox = outbox
+        self._maker = maker
         self._sampler = sampler
-        self.outbox = Outbox(
-            maker.make,
-            processors,
-            exporters,
-            limit=limit,
-            delay_s=delay_s,
-            shutdown_s=shutdown_s,
-            synchronous=synchronous,
-        )
 
     def begin(self, trace: Trace, request: Request, options: CallOptions) -> None:
         """Give the call its ids and the head decision."""
         parent, links = inbound(options.traceparent, self.telemetry.trust)
-        random = int.from_bytes(os.urandom(24), "big")
-        trace.span_id = random & 0xFFFF_FFFF_FFFF_FFFF or 1
+        random = random_id(128)
+        trace.span_id = first_span_id(random)
         if parent is None:
-            trace.trace_id, trace.flags = random >> 64 or 1, _SAMPLED | _RANDOM
+            trace.trace_id, trace.flags = random, _SAMPLED | _RANDOM
         else:
             trace.trace_id, trace.flags = parent.trace_id, int(parent.trace_flags)
         span = CallSpan(self, trace, parent, links)
@@ -87,6 +71,17 @@ class OwnTraces:
         trace.telemetry = span
         span.judge_by(self.telemetry.keep)
 
+    def as_provider(self) -> api.TracerProvider:
+        """A tracer provider for code that is no pipeline, into the same processors and exporters."""
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+        provider = TracerProvider(sampler=self._sampler, resource=self._maker.resource, shutdown_on_exit=False)
+        for processor in (*self.outbox.processors, *map(BatchSpanProcessor, self.outbox.exporters)):
+            provider.add_span_processor(processor)
+        self.outbox.close_with(provider)
+        return provider
+
     def _judge(self, sampler: Sampler, span: CallSpan, request: Request) -> None:
         trace = span.trace
         operation = names.OPERATIONS[request.operation]
@@ -95,8 +90,12 @@ class OwnTraces:
         result = sampler.should_sample(
             context, trace.trace_id, f"{operation} {request.model}", api.SpanKind.CLIENT, attributes, span.links
         )
-        trace.flags = trace.flags | _SAMPLED if result.decision.is_sampled() else trace.flags & ~_SAMPLED
+        trace.flags = trace.flags | _SAMPLED if _is_sampled(result.decision) else trace.flags & ~_SAMPLED
         span.attributes.update(result.attributes or {})
+
+
+def _is_sampled(decision: Decision) -> bool:
+    return decision.name == "RECORD_AND_SAMPLE"
 
 
 class CallSpan(CurrentSpan, Span):
@@ -167,12 +166,12 @@ class CallSpan(CurrentSpan, Span):
         """Whether the call is traced and still under way."""
         return self.trace.traced and not self.trace.end_ns
 
-    def set_attribute(self, key: str, value: AttributeValue) -> None:  # type: ignore[override]  # newer SDKs accept nested values; we take the portable ones
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Add to the call's span; a convention's own names cannot be replaced."""
         if self.is_recording() and (key in self.attributes or len(self.attributes) < _MOST_NOTES):
             self.attributes[key] = value
 
-    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:  # type: ignore[override]  # as above
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Add several."""
         for key, value in attributes.items():
             self.set_attribute(key, value)
@@ -186,8 +185,8 @@ class CallSpan(CurrentSpan, Span):
         self,
         exception: BaseException,
         attributes: Attributes = None,
-        timestamp: int | None = None,
-        escaped: bool = False,  # noqa: ARG002
+        timestamp: int | None = None,  # noqa: ARG002 - as above
+        escaped: bool = False,  # noqa: ARG002 - the call's outcome tells
     ) -> None:
         """Note that it happened. Its text may hold content, so only its type is shown."""
         self.add_event("exception", {**(attributes or {}), "exception.type": type(exception).__name__})

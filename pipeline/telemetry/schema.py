@@ -87,3 +87,13 @@ class TraceCounts:
     exported: int = 0
     failed: int = 0
     dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Queueing:
+    """How kept traces wait for their export."""
+
+    limit: int
+    delay_s: float
+    shutdown_s: float
+    synchronous: bool = False

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..trace import Trace
 from .policy import KEEP_ALL, Keep, Trust
-from .schema import Generation, TraceCounts
+from .schema import Generation, Queueing, TraceCounts
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -95,7 +95,7 @@ class Telemetry:
         self._own: OwnTraces | None = None
         self._foreign: ForeignTraces | None = None
         self._from_environment = from_environment
-        self._outbox = {"limit": queue_traces, "delay_s": delay_s, "shutdown_s": shutdown_s, "synchronous": synchronous}
+        self._queueing = Queueing(queue_traces, delay_s, shutdown_s, synchronous)
         if span_processors or span_exporters:
             self.send_traces(span_processors, span_exporters, resource=resource, sampler=sampler)
 
@@ -116,15 +116,16 @@ class Telemetry:
         sampler: Sampler | None = None,
     ) -> None:
         """Keep traces from now on and hand them to these. A process that already sends some sends to these instead."""
-        from .own import OwnTraces  # the OpenTelemetry SDK is loaded only where traces are kept
+        from .outbox import Outbox  # the OpenTelemetry SDK is loaded only where traces are kept
+        from .own import OwnTraces
         from .spans import SpanMaker
 
         before = self._own
-        self._own = OwnTraces(
-            self, SpanMaker(self.generation, resource), span_processors, span_exporters, sampler=sampler, **self._outbox
-        )  # type: ignore[arg-type]  # the settings of __init__
+        maker = SpanMaker(self.generation, resource)
+        outbox = Outbox(maker.make, span_processors, span_exporters, self._queueing)
+        self._own = OwnTraces(self, maker, outbox, sampler)
         if before is not None:
-            before.outbox.flush(before.outbox.shutdown_s)
+            before.outbox.close()
 
     # -- what a pipeline calls
 
@@ -181,6 +182,17 @@ class Telemetry:
 
             self._registry = REGISTRY
         return self._registry
+
+    def has_global_provider(self) -> bool:
+        """Whether the application has set an OpenTelemetry tracer provider of its own."""
+        return self._of_global() is not None
+
+    def serve_as_provider(self) -> None:
+        """Be OpenTelemetry's tracer provider too, if nobody is yet: spans of the application's own code go the same way."""
+        import opentelemetry.trace as api
+
+        if self._own is not None and not self.has_global_provider():
+            api.set_tracer_provider(self._own.as_provider())
 
     # -- inside
 
