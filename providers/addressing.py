@@ -44,7 +44,7 @@ class Address:
         if base_url is not None and not base_url.startswith(("http://", "https://")):
             raise ConfigError("base_url: expected a URL that begins with http:// or https://, found another.")
 
-    def key(self, call: Call | None) -> SecretStr | None:
+    def key(self, call: Call | None = None) -> SecretStr | None:
         """The key: the call's, else the provider's own, else the environment's. Raises `ConfigError` if one is needed."""
         if call is not None and call.options.api_key is not None:
             return call.options.api_key
@@ -79,16 +79,6 @@ class Address:
         """The base URL, without user, password and query."""
         return masked_url(self.url(""))
 
-    @staticmethod
-    def port(url: httpx.URL) -> int | None:
-        """The port, also where it is the scheme's own."""
-        return url.port or _DEFAULT_PORTS.get(url.scheme)
-
-    @staticmethod
-    def request_id(headers: Mapping[str, str]) -> str | None:
-        """The vendor's id of the exchange."""
-        return next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None)
-
     def without_secrets(self, error: E, call: Call | None = None) -> E:
         """The same error, its message cleared of our key and of texts of the request that the vendor quoted."""
         message = error.message
@@ -100,8 +90,8 @@ class Address:
 
     def _secrets(self, call: Call | None) -> Iterator[str]:
         key = self.key(call)
-        if key is not None and key.get_secret_value():
-            yield key.get_secret_value()
+        if key is not None and (value := key.get_secret_value().strip()):
+            yield value
         if call is not None and isinstance(call.request, ChatRequest):
             texts = {
                 text
@@ -117,7 +107,10 @@ def _texts(text: str) -> tuple[str, ...]:
 
 
 def _joined(base: str, path: str) -> httpx.URL:
-    url = httpx.URL(base)
+    try:
+        url = httpx.URL(base)
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"base_url: expected a URL, found one that is not valid ({error}).") from None
     if not url.host or url.scheme not in _DEFAULT_PORTS:
         raise ConfigError("base_url: expected a URL with http:// or https:// and a host, found another.")
     own_path, _, query = url.raw_path.partition(b"?")
@@ -128,11 +121,30 @@ def _joined(base: str, path: str) -> httpx.URL:
     )
 
 
+def port_of(url: httpx.URL) -> int | None:
+    """The port, also where it is the scheme's own."""
+    return url.port or _DEFAULT_PORTS.get(url.scheme)
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """The vendor's id of the exchange."""
+    return next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None)
+
+
+def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers by lower-case name, so that a later one replaces an earlier one however it is spelt."""
+    return {name.lower(): value for name, value in headers.items()}
+
+
 def authorization(row: Row, key: SecretStr | None) -> dict[str, str]:
     """The header that carries the key."""
     if key is None:
         return {}
     value = key.get_secret_value().strip()
+    if not value.isprintable() or not value.isascii() or " " in value:
+        raise ConfigError(
+            f"The key for {row.name}: expected printable ASCII without spaces, found something else. Was it pasted whole, and nothing else?"
+        )
     return {"x-api-key": value} if row.auth == "x-api-key" else {"authorization": f"Bearer {value}"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -25,10 +26,13 @@ class Body:
     """
 
     def __init__(self, response: httpx.Response, max_bytes: int) -> None:
-        self.response = response
+        self.status_code = response.status_code
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        """By lower-case name."""
+        self._response = response
         self._max_bytes = max_bytes
-        self._read = 0
-        compressed = response.headers.get("content-encoding", "identity") != "identity"
+        self._read_bytes = 0
+        compressed = self.headers.get("content-encoding", "identity") != "identity"
         self._parts = _pieces(response, compressed=compressed)
 
     async def next(self) -> bytes:
@@ -37,8 +41,8 @@ class Body:
             async for part in self._parts:
                 if not part:
                     continue
-                self._read += len(part)
-                if self._read > self._max_bytes:
+                self._read_bytes += len(part)
+                if self._read_bytes > self._max_bytes:
                     raise ResponseValidationError(
                         f"Expected at most {self._max_bytes} bytes, found more. Raise max_response_bytes if that is right.",
                         retryable=False,
@@ -49,7 +53,7 @@ class Body:
                 "Expected a compressed body, found one that cannot be decompressed."
             ) from error
         except httpx.TransportError as error:
-            raise connection_error(error, self.response.request.url) from error
+            raise connection_error(error, self._response.request.url) from error
         return b""
 
     async def read(self) -> bytes:
@@ -70,10 +74,11 @@ class Body:
         return b"".join(parts)
 
     async def aclose(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connection. May be called more than once, also while another task reads: that one then fails."""
         if hasattr(self._parts, "aclose"):
-            await self._parts.aclose()
-        await self.response.aclose()
+            with suppress(RuntimeError):  # the other task is inside it; closing the response below ends that
+                await self._parts.aclose()
+        await self._response.aclose()
 
 
 def _pieces(response: httpx.Response, *, compressed: bool) -> AsyncIterator[bytes]:

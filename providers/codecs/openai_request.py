@@ -61,8 +61,9 @@ def _rename(body: Json, old: str, new: str, notes: dict[str, Translation], diale
 
 
 def _fit_message(message: Json, dialect: Dialect, notes: dict[str, Translation]) -> None:
-    for name in [name for name, value in message.items() if value is None and name != "content"]:
-        del message[name]
+    if None in message.values():
+        for name in [name for name, value in message.items() if value is None and name != "content"]:
+            del message[name]
     if len(message) > 2 and message["role"] == "assistant":
         _fit_answer(message, dialect, notes)
     if not dialect.keeps_extras:
