@@ -20,6 +20,7 @@ __all__ = [
     "OpenAICompatible",
     "Settings",
     "Simulated",
+    "every_provider",
     "provider",
 ]
 
