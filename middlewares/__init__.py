@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .cache import Cache
 from .callbacks import CallEvent, Callbacks
 from .cost import Cost
 from .fallback import Fallback
@@ -9,4 +10,4 @@ from .retry import Retry
 from .timeout import Timeout
 from .tracing import Tracing
 
-__all__ = ["CallEvent", "Callbacks", "Cost", "Fallback", "Retry", "Timeout", "Tracing"]
+__all__ = ["Cache", "CallEvent", "Callbacks", "Cost", "Fallback", "Retry", "Timeout", "Tracing"]
