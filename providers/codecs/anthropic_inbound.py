@@ -36,6 +36,14 @@ def canonical_request(body: dict[str, Any]) -> ChatRequest:
     What OpenAI's shape lacks stays as it came: foreign blocks as `OtherPart`s, or in a message's `provider_blocks`,
     parameters as further fields. Raises `BadRequestError` naming the place when `body` is not such a request.
     """
+    try:
+        return ChatRequest.model_validate(_fields(body))
+    except ValidationError as error:
+        place = error.errors(include_input=False, include_url=False, include_context=False)[0]
+        raise _wrong(".".join(map(str, place["loc"])), place["msg"]) from None
+
+
+def _fields(body: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {name: body[name] for name in _KEPT if body.get(name) is not None}
     fields |= {name: value for name, value in body.items() if name not in _READ}
     fields |= _format(body.get("output_config"))
@@ -48,13 +56,7 @@ def canonical_request(body: dict[str, Any]) -> ChatRequest:
     if isinstance(body.get("tool_choice"), dict):
         fields |= choice_of(body["tool_choice"])
     fields["messages"] = (*_system(body.get("system")), *_conversation(body.get("messages")))
-    try:
-        return ChatRequest.model_validate(
-            fields | {"model": body.get("model", ""), "stream": body.get("stream") or False}
-        )
-    except ValidationError as error:
-        place = error.errors(include_input=False, include_url=False, include_context=False)[0]
-        raise _wrong(".".join(map(str, place["loc"])), place["msg"]) from None
+    return fields | {"model": body.get("model", ""), "stream": body.get("stream") or False}
 
 
 def _format(config: Any) -> dict[str, Any]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from ...pipeline.errors import ResponseValidationError
-from ...pipeline.types import ChatResponse, Choice, FinishReason, Message
+from ...pipeline.types import ChatResponse, FinishReason
 from .anthropic_assistant import fields_of, joined_text, layout_of
 from .anthropic_content import Block
 from .anthropic_errors import body_error
@@ -41,19 +43,27 @@ def decode_response(body: bytes, *, created: int, answer_tool: bool, provider: s
     if data is not None and data.get("type") == "error":
         raise body_error(data, provider)
     if data is None or not _is_message(data):
-        raise ResponseValidationError(
-            "Expected a message of the Messages API, found something else. Is base_url the vendor's?", provider=provider
-        )
+        raise _no_message(provider)
     blocks = as_answer(data["content"]) if answer_tool else data["content"]
     counts = data.get("usage") or {}
-    return ChatResponse.model_construct(
-        id=data.get("id", ""),
-        created=created,
-        model=data.get("model", ""),
-        choices=(_choice(data, blocks),),
-        usage=usage_of(counts),
+    fields = {
+        "id": data.get("id") or "",
+        "created": created,
+        "model": data.get("model") or "",
+        "choices": (_choice(data, blocks),),
+        "usage": usage_of(counts),
         **extras_of(data),
         **tier_of(counts),
+    }
+    try:
+        return ChatResponse.model_validate(fields)
+    except ValidationError as error:
+        raise _no_message(provider) from error
+
+
+def _no_message(provider: str) -> ResponseValidationError:
+    return ResponseValidationError(
+        "Expected a message of the Messages API, found something else. Is base_url the vendor's?", provider=provider
     )
 
 
@@ -74,19 +84,15 @@ def is_block(block: Any) -> bool:
     return False
 
 
-def _choice(data: dict[str, Any], blocks: list[Block]) -> Choice:
-    fields = fields_of(blocks)
+def _choice(data: dict[str, Any], blocks: list[Block]) -> dict[str, Any]:
+    message = fields_of(blocks) | {"content": joined_text(blocks)}
     if annotations := tuple(annotations_of(blocks)):
-        fields["annotations"] = annotations
+        message["annotations"] = annotations
     if layout := layout_of(blocks):
-        fields["provider_blocks"] = tuple(layout)
+        message["provider_blocks"] = tuple(layout)
     native = data.get("stop_reason")
-    return Choice.model_construct(
-        index=0,
-        message=Message.model_construct(**fields, content=joined_text(blocks)),
-        finish_reason=finish_of(native, has_tools="tool_calls" in fields),
-        native_finish_reason=native,
-    )
+    finish = finish_of(native, has_tools="tool_calls" in message)
+    return {"index": 0, "message": message, "finish_reason": finish, "native_finish_reason": native}
 
 
 def finish_of(native: str | None, *, has_tools: bool) -> FinishReason | None:

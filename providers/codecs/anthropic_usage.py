@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ...pipeline.errors import ResponseValidationError
-from ...pipeline.types import CompletionTokensDetails, PromptTokensDetails, Usage
+from ...pipeline.types import Usage
 
 _PROMPT: Final = {"cached_tokens": "cache_read_input_tokens", "cache_write_tokens": "cache_creation_input_tokens"}
 _READ: Final = frozenset(
@@ -31,28 +31,14 @@ def usage_of(counts: dict[str, Any]) -> Usage:
 
 
 def _usage(counts: dict[str, Any]) -> Usage:
-    prompt = sum(counts.get(name) or 0 for name in ("input_tokens", *_PROMPT.values()))
-    completion = counts.get("output_tokens") or 0
-    rest = {name: value for name, value in counts.items() if name not in _READ and value is not None}
-    details = _completion_details(counts.get("output_tokens_details"))
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=prompt + completion,
-        prompt_tokens_details=_prompt_details(counts),
-        **({"completion_tokens_details": details} if details else {}),
-        **rest,
-    )
-
-
-def _prompt_details(counts: dict[str, Any]) -> PromptTokensDetails:
     named = {ours: counts[theirs] for ours, theirs in _PROMPT.items() if counts.get(theirs) is not None}
-    lifetimes = counts.get("cache_creation") or {}
-    return PromptTokensDetails(**named, **lifetimes, input_tokens=counts.get("input_tokens") or 0)
-
-
-def _completion_details(details: dict[str, Any] | None) -> CompletionTokensDetails | None:
-    if not details:
-        return None
-    rest = {name: value for name, value in details.items() if name != "thinking_tokens"}
-    return CompletionTokensDetails(reasoning_tokens=details.get("thinking_tokens"), **rest)
+    own = counts.get("input_tokens") or 0
+    prompt = own + sum(named.values())
+    completion = counts.get("output_tokens") or 0
+    fields = {name: value for name, value in counts.items() if name not in _READ and value is not None}
+    fields |= {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    fields["prompt_tokens_details"] = {**(counts.get("cache_creation") or {}), **named, "input_tokens": own}
+    if details := counts.get("output_tokens_details"):
+        rest = {name: value for name, value in details.items() if name != "thinking_tokens"}
+        fields["completion_tokens_details"] = rest | {"reasoning_tokens": details.get("thinking_tokens")}
+    return Usage.model_validate(fields)
