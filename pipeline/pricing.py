@@ -227,8 +227,8 @@ def _counts(usage: Usage) -> _Counts:
     cached, written = (read.cached_tokens or 0, read.cache_write_tokens or 0) if read else (0, 0)
     reasoning = (spent.reasoning_tokens or 0) if spent else 0
     anomalies: tuple[str, ...] = ()
-    in_order = 0 <= cached and 0 <= written and cached + written <= prompt and 0 <= reasoning <= completion
-    if not in_order or all_tokens != prompt + completion:
+    negative = min(prompt, completion, cached, written, reasoning) < 0
+    if negative or cached + written > prompt or reasoning > completion or all_tokens != prompt + completion:
         anomalies = _anomalies(usage)
         cached, written, reasoning = max(0, cached), max(0, written), max(0, reasoning)
         prompt, completion = _larger_reading(

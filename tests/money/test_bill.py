@@ -109,7 +109,7 @@ def test_output_without_a_price_makes_the_bill_unpriced() -> None:
 
 def test_a_price_of_zero_is_a_price() -> None:
     cost = bill(usage(10, 10), Price(Rates(input=Decimal(0), output=Decimal(0))))
-    assert (cost.amount_usd, cost.status) == (0, "exact")
+    assert (cost.amount_usd, cost.status) == (Decimal(0), "exact")
 
 
 @pytest.mark.parametrize(("prompt", "per_million"), [(200_000, "1.25"), (200_001, "2.5"), (900_000, "4")])

@@ -37,6 +37,7 @@ PRICES = {
     "other/gpt": {"input": 1, "output": 5},
 }
 USAGE = Usage(prompt_tokens=1000, completion_tokens=100, total_tokens=1100)
+FREE = Decimal(0)
 ONE = Decimal("0.003")
 """1000 tokens at 2 and 100 at 10 dollars a million."""
 
@@ -114,7 +115,7 @@ async def test_an_answer_costs_what_the_vendor_counted(streamed: bool) -> None:
     bill = await Bench().bill(ask(stream=streamed))
     assert (bill.amount_usd, bill.status, bill.usage_source) == (ONE, "exact", "provider")
     assert [(line.item, line.tokens, line.attempt) for line in bill.lines] == [("input", 1000, 1), ("output", 100, 1)]
-    assert (bill.wasted_usd, bill.saved_usd, bill.price_table) == (0, 0, "override")
+    assert (bill.wasted_usd, bill.saved_usd, bill.price_table) == (FREE, FREE, "override")
 
 
 async def test_the_response_knows_its_cost() -> None:
@@ -132,13 +133,13 @@ async def test_a_refused_attempt_generated_nothing_and_costs_nothing(streamed: b
     bill = await Bench([RateLimitError("slow down", status_code=429), Scripted(usage=USAGE)], [try_again]).bill(
         ask(stream=streamed)
     )
-    assert (bill.amount_usd, bill.status, bill.wasted_usd) == (ONE, "exact", 0)
+    assert (bill.amount_usd, bill.status, bill.wasted_usd) == (ONE, "exact", FREE)
 
 
 @pytest.mark.parametrize("error", [InternalServerError("down", status_code=500), APIConnectionError("no route")])
 async def test_a_call_that_was_only_refused_costs_exactly_nothing(error: APIError) -> None:
     bill = await Bench([error]).bill()
-    assert (bill.amount_usd, bill.status, bill.lines) == (0, "exact", ())
+    assert (bill.amount_usd, bill.status, bill.lines) == (FREE, "exact", ())
 
 
 async def test_an_attempt_that_we_hung_up_on_may_have_been_charged(streamed: bool) -> None:
@@ -190,12 +191,13 @@ async def test_a_stream_that_the_caller_closes_is_estimated() -> None:
     for _ in range(50):
         await anext(stream)
     await stream.aclose()
-    response = stream.outcome and stream.outcome.response
+    assert stream.outcome is not None
+    response = stream.outcome.response
     assert response is not None
     assert response.record is not None
     bill = response.record.cost
     assert bill is not None
-    assert (bill.status, bill.usage_source, bill.wasted_usd) == ("estimated", "tokenizer", 0)
+    assert (bill.status, bill.usage_source, bill.wasted_usd) == ("estimated", "tokenizer", FREE)
     assert 40 <= next(line for line in bill.lines if line.item == "output").tokens <= 80
 
 
@@ -234,7 +236,7 @@ async def test_the_loser_of_a_hedge_is_waste() -> None:
 
 async def test_a_cache_hit_is_free_and_saves_what_it_would_have_cost(streamed: bool) -> None:
     bill = await Bench(stages=[Answering()]).bill(ask(stream=streamed))
-    assert (bill.amount_usd, bill.status, bill.saved_usd, bill.lines) == (0, "exact", ONE, ())
+    assert (bill.amount_usd, bill.status, bill.saved_usd, bill.lines) == (FREE, "exact", ONE, ())
 
 
 async def test_an_answer_shared_with_another_call_is_saved_too() -> None:
@@ -243,12 +245,12 @@ async def test_an_answer_shared_with_another_call_is_saved_too() -> None:
 
 async def test_a_hit_on_an_unpriced_model_is_free_and_says_that_the_saving_is_unknown() -> None:
     bill = await Bench(stages=[Answering()], cost=Cost()).bill()
-    assert (bill.amount_usd, bill.status, bill.saved_usd, bill.unpriced) == (0, "exact", 0, ("fake/gpt",))
+    assert (bill.amount_usd, bill.status, bill.saved_usd, bill.unpriced) == (FREE, "exact", FREE, ("fake/gpt",))
 
 
 async def test_an_answer_of_some_stages_own_is_neither_bill_nor_saving() -> None:
     bill = await Bench(stages=[Answering(verdict="bypassed")]).bill()
-    assert (bill.amount_usd, bill.saved_usd) == (0, 0)
+    assert (bill.amount_usd, bill.saved_usd) == (FREE, FREE)
 
 
 async def test_contradicting_counts_are_an_estimate_and_named() -> None:

@@ -182,7 +182,11 @@ def test_sums_agree_with_the_publishers_own_calculator(
     ours, theirs, name = model
     found = TABLE.price(ours, name, at)
     prompt = fresh + cached + written + written_1h
-    details = {"cached_tokens": cached, "cache_write_tokens": written + written_1h, "ephemeral_1h_input_tokens": written_1h}
+    details = {
+        "cached_tokens": cached,
+        "cache_write_tokens": written + written_1h,
+        "ephemeral_1h_input_tokens": written_1h,
+    }
     usage = Usage(
         prompt_tokens=prompt,
         completion_tokens=output,
