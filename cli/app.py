@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from .failures import ExitCode, report
 
@@ -18,20 +17,6 @@ Show = Literal["waterfall", "record", "none"]
 PlanFormat = Literal["text", "json", "mermaid"]
 
 
-class _Commands(TyperGroup):
-    """Runs a command; errors of ours end in one line that says the next step."""
-
-    def invoke(self, ctx: typer.Context) -> Any:
-        """Never a traceback, unless `--debug` asks for it."""
-        try:
-            return super().invoke(ctx)
-        except Exception as error:
-            code = None if ctx.params.get("debug") or os.environ.get("GLASSWAY_DEBUG") else report(error)
-            if code is None:
-                raise
-            raise typer.Exit(code) from error
-
-
 def _examples(*lines: str) -> str:
     """`\b` keeps the lines as they are."""
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
@@ -39,7 +24,6 @@ def _examples(*lines: str) -> str:
 
 app = typer.Typer(
     name="glassway",
-    cls=_Commands,
     help="The LLM gateway that you can see through.",
     epilog=_examples(
         "glassway demo                      a tour of a full stack, nothing leaves this machine",
@@ -54,9 +38,26 @@ app = typer.Typer(
 )
 
 
+@dataclass(slots=True)
+class _Asked:
+    """What was asked of all commands."""
+
+    debug: bool = False
+
+
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line; ends in `SystemExit` with its code."""
-    app(args=list(arguments), prog_name="glassway")
+    """Run a command line; returns its exit code, or raises `SystemExit` with it.
+
+    Errors of ours end in one line that says the next step; `--debug` shows the traceback.
+    """
+    asked = _Asked()
+    try:
+        app(args=list(arguments), prog_name="glassway", obj=asked)
+    except Exception as error:
+        code = None if asked.debug else report(error)
+        if code is None:
+            raise
+        return code
     return ExitCode.DONE
 
 
@@ -70,11 +71,13 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - acts when it is read
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-) -> None: ...
+) -> None:
+    ctx.ensure_object(_Asked).debug = debug
 
 
 @app.command(

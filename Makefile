@@ -1,0 +1,93 @@
+# make demo   a tour of a full stack, on a fresh machine too      make docs    write what is generated
+# make test   all tests, with branch coverage                     make bench   measure us and the peers
+# make check  format, lint, types, generated files                make clean   remove what was made
+#
+# PYTHON=python3.12 chooses the interpreter; ARGS="--fast" goes to what is run.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+GENERATORS := docs/render.py
+COVERED := pipeline/*,middlewares/*
+LEAST_COVERED := 95
+
+.PHONY: help demo test check format-check lint types generated docs bench clean system
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+# -- what people run
+
+demo: .venv/.for-cli
+	@$(BIN)/glassway demo $(ARGS)
+
+test: .venv/.for-dev system
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest $(ARGS)
+	@$(BIN)/coverage report --include='$(COVERED)' --fail-under=$(LEAST_COVERED)
+
+check: format-check lint types generated
+
+docs: .venv/.for-dev
+	@for generator in $(GENERATORS); do $(BIN)/python "$$generator"; done
+
+bench: .venv/.for-dev
+	@$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean:
+	@rm -rf .venv .stamps build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# -- checks
+
+format-check: .venv/.for-dev
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
+
+lint: .venv/.for-dev
+	@$(BIN)/ruff check --quiet .
+
+# Type checkers look for a folder that is called glassway, whatever this one is called: a folder of links is one.
+types: .venv/.for-dev
+	@rm -rf build/typing
+	@mkdir -p build/typing/glassway
+	@for part in __init__.py __main__.py py.typed */__init__.py; do ln -s "../../../$${part%/__init__.py}" build/typing/glassway/; done
+	@MYPYPATH=build/typing $(BIN)/mypy -p glassway | sed 's#build/typing/glassway/##'
+
+generated: .venv/.for-dev
+	@for generator in $(GENERATORS); do $(BIN)/python "$$generator" --check; done
+
+# -- environments: one venv, remade when pyproject.toml changes
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Glassway needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 || true). Say which: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.for-cli: .venv/.made pyproject.toml
+	@echo "Installing Glassway into .venv ..."
+	@$(PIP) -e '.[cli]'
+	@touch $@
+
+.venv/.for-dev: .venv/.made pyproject.toml
+	@echo "Installing Glassway and its development tools into .venv ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@ .venv/.for-cli
+
+# Tests of the alert rules and dashboards ask a real Prometheus; without one they are skipped, and pytest names them.
+system:
+	@command -v prometheus >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && $(MAKE) --no-print-directory apt; } || \
+		echo "No prometheus here: the tests that need it are skipped, and named at the end. Install it, or run as root on Debian." >&2
+
+.PHONY: apt
+apt: export DEBIAN_FRONTEND = noninteractive
+apt:
+	@apt-get install -qq -y --no-install-recommends prometheus >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus >/dev/null; }
