@@ -49,8 +49,8 @@ class EventDecoder:
         self._held.append(data[:end])
         complete = b"".join(self._held)
         self._held.clear()
-        self._held_bytes = sum(map(len, self._data)) if self._data else 0
         events = self._read(complete.split(b"\n"))
+        self._held_bytes = sum(map(len, self._data)) if self._data else 0
         self._hold(data[end + 1 :])
         return events
 

@@ -51,7 +51,7 @@ class OpenAICodec:
         checked_finish(data)
         try:
             return ChatResponse.model_validate(normalised(data, self.dialect))
-        except (ValidationError, TypeError, AttributeError, ValueError) as error:
+        except (TypeError, AttributeError, LookupError, ValueError) as error:
             raise _no_answer(f"one that does not fit ({_where(error)})") from error
 
     def decoder(self, call: Call) -> Decoder:  # noqa: ARG002 - the contract's signature

@@ -160,14 +160,17 @@ def _message(data: Json, error: Json) -> str:
         if isinstance(text, str):
             return text
         if isinstance(text, list):
-            return "; ".join(
-                f"{'.'.join(map(str, item.get('loc', ())))}: {item.get('msg', '')}"
-                for item in text
-                if isinstance(item, dict)
-            )
+            return "; ".join(_problem(item) for item in text if isinstance(item, dict))
         if isinstance(text, dict) and isinstance(text.get("message"), str):
             return str(text["message"])
     return ""
+
+
+def _problem(item: Json) -> str:
+    """One entry of FastAPI's list, without its `input`, which is the request."""
+    place = item.get("loc")
+    where = ".".join(map(str, place)) if isinstance(place, list) else ""
+    return f"{where}: {item.get('msg', '')}"
 
 
 def _status(error: Json) -> int | None:

@@ -93,7 +93,7 @@ class ChatDecoder:
             return ChatChunk(
                 pop("id", "") or "", pop("model", "") or "", pop("created", 0) or 0, choices, usage, data or None
             )
-        except (TypeError, AttributeError, ValueError) as error:
+        except (TypeError, AttributeError, LookupError, ValueError) as error:
             raise _no_chunk(f"fields of other types ({type(error).__name__})") from error
 
     def _choice(self, choice: Json) -> ChoiceDelta:
