@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from ..pipeline.errors import ConfigError
+from ..providers import HTTPProvider
 from .scenarios import SCENARIOS, Scenario, ScenarioResult, run_scenario
 from .show import console, show_lines, show_result, show_totals
 from .stack import Ledger, demo_pipeline
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console
+
+    from ..pipeline.pipeline import Pipeline
 
     Shown = Callable[[ScenarioResult, int], object]
 
@@ -38,7 +41,7 @@ def demo(*, fast: bool, seed: int, as_json: bool, only: Sequence[str]) -> Totals
             "The embedded vendor answers over HTTP on this machine. Nothing leaves it, no key is needed.\n", style="dim"
         )
     totals = run_tour(chosen, fast=fast, seed=seed, show=show, waiting=not as_json)
-    if not as_json:
+    if not as_json and len(chosen) > 1:
         show_totals(screen, totals, results)
     return totals
 
@@ -69,6 +72,7 @@ def run_tour(scenarios: Sequence[Scenario], *, fast: bool, seed: int, show: Show
             server.openai_base_url, server.base_url, registry=registry, ledger=ledger, seed=seed, waits=not fast
         )
         async with pipeline:
+            await _connect(pipeline)
             for number, scenario in enumerate(scenarios, 1):
                 with _waiting(scenario, number, len(scenarios), shown=waiting):
                     results.append(await run_scenario(pipeline, scenario, run=f"demo-{seed}", pause_s=0 if fast else 1))
@@ -78,6 +82,13 @@ def run_tour(scenarios: Sequence[Scenario], *, fast: bool, seed: int, show: Show
         asyncio.run(tour(server))
     records = [told.record for result in results for told in result.calls]
     return totals_of(records, registry, ledger.total_usd)
+
+
+async def _connect(pipeline: Pipeline) -> None:
+    """Open the connections, so that the first call's waterfall shows the call."""
+    for provider in pipeline.providers.values():
+        if isinstance(provider, HTTPProvider):
+            await provider.available()
 
 
 @contextmanager

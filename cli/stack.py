@@ -47,7 +47,7 @@ def demo_pipeline(
     seed: int = 0,
     waits: bool = True,
 ) -> Pipeline:
-    """The whole stack over HTTP. `waits` false makes pauses between tries vanish; `seed` fixes their jitter."""
+    """The whole stack over HTTP. `waits` false makes pauses between tries very short; `seed` fixes their jitter."""
     from ..middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Retry, Timeout, Tracing
     from ..providers import Simulated
 
@@ -59,7 +59,7 @@ def demo_pipeline(
             Guardrails(["secrets", "prompt_injection"]),
             Cache(ttl_s=600),
             Fallback([BACKUP_MODEL]),
-            Retry(attempts=2, initial_s=0.3 if waits else 0.0, random=random.Random(seed).random),  # noqa: S311 - jitter
+            Retry(attempts=2, initial_s=0.3 if waits else 0.01, random=random.Random(seed).random),  # noqa: S311 - jitter
             Timeout(first_chunk_s=10),
         ],
         providers=[
