@@ -77,8 +77,8 @@ class Callbacks:
         event = CallEvent("start", call.id, call.request)
         loop = asyncio.get_running_loop()
         self._offer(event, loop)
-        if self.on_success or self.on_failure:
-            call.when_recorded(lambda record, outcome: self._ended(event, record, outcome, loop))
+        if (self.on_success or self.on_failure) and not self._listens(call):
+            call.when_recorded(_Listener(self, event, loop))
         reply = await call_next(call)
         if self.on_chunk and isinstance(reply, Stream):
             reply.map(lambda chunk: self._pass(event, chunk, loop))
@@ -89,11 +89,16 @@ class Callbacks:
         await self._deliverer.flush(self.flush_s)
         self._deliverer.close()
 
+    def _listens(self, call: Call) -> bool:
+        """Whether an earlier try of the same call brought us here: a call ends once."""
+        return any(isinstance(observer, _Listener) and observer.stage is self for observer in call.state.recorded)
+
     def _pass(self, event: CallEvent, chunk: Any, loop: asyncio.AbstractEventLoop) -> Any:
         self._offer(replace(event, event="chunk", chunk=chunk), loop)
         return chunk
 
-    def _ended(self, event: CallEvent, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
+    def ended(self, event: CallEvent, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell how the call that began with `event` has ended."""
         name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
         if self._recipients[name]:
             self._offer(replace(event, event=name, response=outcome.response, error=outcome.error, record=record), loop)
@@ -101,6 +106,16 @@ class Callbacks:
     def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
         for recipient in self._recipients[event.event]:
             self._deliverer.offer(recipient, event, loop)
+
+
+@dataclass(frozen=True, slots=True)
+class _Listener:
+    stage: Callbacks
+    event: CallEvent
+    loop: asyncio.AbstractEventLoop
+
+    def __call__(self, record: Record, outcome: Outcome) -> None:
+        self.stage.ended(self.event, record, outcome, self.loop)
 
 
 def _recipients(event: str, sinks: object) -> tuple[Recipient, ...]:

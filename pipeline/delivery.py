@@ -12,6 +12,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Literal, NamedTuple
 
 logger = logging.getLogger("glassway")
@@ -73,12 +74,13 @@ class Deliverer:
         """`limit`: the most events that wait in each queue."""
         self._limit = limit
         self._thread = _ThreadQueue(limit)
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopQueue] = weakref.WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopQueue] = {}
         _live.add(self)
 
     @property
     def waiting(self) -> int:
         """Events handed in and not yet delivered."""
+        self._give_up_closed()
         return self._thread.waiting + sum(loop.waiting for loop in tuple(self._loops.values()))
 
     def offer(self, recipient: Recipient, event: Any, loop: asyncio.AbstractEventLoop) -> None:
@@ -104,8 +106,21 @@ class Deliverer:
     def _queue_of(self, loop: asyncio.AbstractEventLoop) -> _LoopQueue:
         waiting = self._loops.get(loop)
         if waiting is None:
+            self._give_up_closed()
             waiting = self._loops[loop] = _LoopQueue(self._limit)
         return waiting
+
+    def _give_up_closed(self) -> None:
+        """Nobody will run what a closed loop still holds."""
+        for loop, waiting in tuple(self._loops.items()):
+            if loop.is_closed():
+                waiting.drop()
+                self._loops.pop(loop, None)
+
+    def forget(self) -> None:
+        """In a forked child: the thread and the loops are gone, and what waited is the parent's to deliver."""
+        self._thread = _ThreadQueue(self._limit)
+        self._loops = {}
 
 
 _PAUSE_S = 0.01
@@ -118,11 +133,6 @@ class _ThreadQueue:
     def __init__(self, limit: int) -> None:
         self._events: deque[tuple[Sink, Any]] = deque()
         self._limit = limit
-        self._lock = threading.Lock()
-        self._start_over()
-        _queues.add(self)
-
-    def _start_over(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._news = threading.Event()
@@ -153,11 +163,6 @@ class _ThreadQueue:
         self._hurry.set()
         self._news.set()
 
-    def forget(self) -> None:
-        """In a forked child: the thread is gone, and what waited is the parent's to deliver."""
-        self._events.clear()
-        self._start_over()
-
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
@@ -165,12 +170,7 @@ class _ThreadQueue:
                 self._thread.start()
 
     def _drop(self) -> None:
-        while True:
-            try:
-                self._events.popleft()
-            except IndexError:
-                return
-            _tallies["dropped"].add()
+        _drop(self._events)
 
     def _work(self) -> None:
         while not self._closed:
@@ -179,6 +179,7 @@ class _ThreadQueue:
             self._news.clear()
             self._deliver()
             self._hurry.clear()
+        self._drop()  # what came in while it was being closed
 
     def _deliver(self) -> None:
         while self._events:
@@ -189,23 +190,35 @@ class _ThreadQueue:
                 self._busy = 0
                 return
             try:
-                sink(event)
+                _call(sink, event)
                 _tallies["delivered"].add()
-            except Exception:
+            except BaseException:  # noqa: BLE001 - logged; not even SystemExit may end the thread
                 _failed(sink)
             finally:
                 self._busy = 0
 
 
-_queues: weakref.WeakSet[_ThreadQueue] = weakref.WeakSet()
+def _call(sink: Sink, event: Any) -> None:
+    result = sink(event)
+    if inspect.iscoroutine(result):
+        result.close()
+        raise TypeError("A plain callback returned a coroutine. Declare it with `async def`, so that it runs on the call's event loop.")
+
+
+def _drop(events: deque[tuple[Sink, Any]]) -> None:
+    with suppress(IndexError):  # until it is empty, whoever else takes from it
+        while True:
+            events.popleft()
+            _tallies["dropped"].add()
 
 
 def _forget_all() -> None:
-    for waiting in tuple(_queues):
-        waiting.forget()
+    for deliverer in tuple(_live):
+        deliverer.forget()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_all)
 
 
 class _LoopQueue:
@@ -222,10 +235,13 @@ class _LoopQueue:
         return len(self._events) + self._busy
 
     def offer(self, sink: Sink, event: Any, loop: asyncio.AbstractEventLoop) -> bool:
-        if len(self._events) >= self._limit or loop.is_closed():
+        if len(self._events) >= self._limit:
             return False
         self._events.append((sink, event))
-        loop.call_soon_threadsafe(self._wake, loop)
+        try:
+            loop.call_soon_threadsafe(self._wake, loop)
+        except RuntimeError:  # the loop is closed: what it still held goes with it
+            self.drop()
         return True
 
     def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -233,9 +249,7 @@ class _LoopQueue:
             self._task = loop.create_task(self._work())
 
     def drop(self) -> None:
-        while self._events:
-            self._events.popleft()
-            _tallies["dropped"].add()
+        _drop(self._events)
 
     async def _work(self) -> None:
         while self._events:
@@ -246,16 +260,24 @@ class _LoopQueue:
                 if isinstance(result, Awaitable):
                     await result
                 _tallies["delivered"].add()
-            except asyncio.CancelledError:  # the loop is being shut down under us
+            except asyncio.CancelledError:
+                if not _is_being_cancelled():  # the callback's own affair
+                    _failed(sink)
+                    continue
                 _tallies["dropped"].add()
                 self.drop()
                 raise
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged and counted
                 _failed(sink)
             finally:
                 self._busy = 0
 
 
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 def _failed(sink: Sink) -> None:
     _tallies["failed"].add()
-    logger.exception("A callback raised (%s); calls go on.", getattr(sink, "__qualname__", type(sink).__name__))
+    logger.error("A callback raised (%s); calls go on.", getattr(sink, "__qualname__", type(sink).__name__), exc_info=True)

@@ -1,0 +1,218 @@
+"""The queue behind callbacks: bounded, counted to the last event, and harmless."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from glassway.pipeline.delivery import Deliverer, DeliveryCounts, Recipient, delivery_counts
+
+pytestmark = pytest.mark.anyio
+
+
+class Counting:
+    """What was counted since the beginning."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        self._before = delivery_counts()
+
+    @property
+    def now(self) -> DeliveryCounts:
+        return DeliveryCounts(*(now - before for now, before in zip(delivery_counts(), self._before, strict=True)))
+
+
+@pytest.fixture
+def counting() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    opened = threading.Event()
+    yield opened
+    opened.set()
+
+
+def offer(deliverer: Deliverer, sink: Any, *events: Any, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    for event in events:
+        deliverer.offer(Recipient.of(sink), event, loop or asyncio.get_running_loop())
+
+
+async def until_busy(deliverer: Deliverer, waiting: int) -> None:
+    while deliverer.waiting != waiting:
+        await asyncio.sleep(0.001)
+
+
+async def test_everything_is_delivered_in_order_and_counted(counting: Counting) -> None:
+    got: list[int] = []
+
+    async def awaited(event: int) -> None:
+        got.append(event)
+
+    deliverer = Deliverer(100)
+    offer(deliverer, got.append, *range(10))
+    assert await deliverer.flush(5)
+    offer(deliverer, awaited, *range(10))
+    assert await deliverer.flush(5)
+    deliverer.close()
+    assert got == [*range(10), *range(10)]
+    assert counting.now == (20, 0, 0, 0)
+
+
+async def test_a_full_queue_drops_and_counts(counting: Counting, gate: threading.Event) -> None:
+    deliverer = Deliverer(2)
+    entered = threading.Event()
+
+    def stuck(event: int) -> None:
+        entered.set()
+        gate.wait()
+
+    offer(deliverer, stuck, 0)
+    await asyncio.to_thread(entered.wait)
+    offer(deliverer, stuck, *range(5))
+    assert counting.now == (0, 0, 3, 3)
+    gate.set()
+    assert await deliverer.flush(5)
+    deliverer.close()
+    assert counting.now == (3, 0, 3, 0)
+
+
+async def test_a_full_queue_of_async_functions_drops_too(counting: Counting) -> None:
+    async def awaited(event: int) -> None:
+        await asyncio.sleep(0)
+
+    deliverer = Deliverer(2)
+    offer(deliverer, awaited, *range(5))
+    assert await deliverer.flush(5)
+    assert counting.now == (2, 0, 3, 0)
+
+
+@pytest.mark.parametrize("awaits", [False, True], ids=["plain", "async"])
+async def test_failures_are_counted(counting: Counting, awaits: bool) -> None:
+    async def bad_async(event: int) -> None:
+        raise ValueError(event)
+
+    def bad(event: int) -> None:
+        raise ValueError(event)
+
+    deliverer = Deliverer(10)
+    offer(deliverer, bad_async if awaits else bad, 1, 2)
+    assert await deliverer.flush(5)
+    deliverer.close()
+    assert counting.now == (0, 2, 0, 0)
+
+
+async def test_a_flush_waits_no_longer_than_it_may_and_closing_drops_the_rest(counting: Counting, gate: threading.Event) -> None:
+    deliverer = Deliverer(10)
+    offer(deliverer, lambda event: gate.wait() and None, 1)
+    await until_busy(deliverer, 1)
+    await asyncio.sleep(0.05)
+    offer(deliverer, print, 2, 3)
+    began = time.monotonic()
+    assert not await deliverer.flush(0.05)
+    deliverer.close()
+    assert time.monotonic() - began < 2
+    assert counting.now.dropped == 2
+    gate.set()
+    assert await deliverer.flush(5)
+    assert counting.now == (1, 0, 2, 0)
+
+
+async def test_what_comes_after_closing_is_dropped(counting: Counting) -> None:
+    deliverer = Deliverer(10)
+    deliverer.close()
+    offer(deliverer, print, 1)
+    assert counting.now == (0, 0, 1, 0)
+
+
+async def test_closing_drops_what_waits_for_a_loop(counting: Counting) -> None:
+    async def awaited(event: int) -> None:
+        raise AssertionError
+
+    deliverer = Deliverer(10)
+    offer(deliverer, awaited, 1, 2)
+    deliverer.close()
+    assert counting.now == (0, 0, 2, 0)
+
+
+async def test_events_for_a_closed_loop_are_dropped(counting: Counting) -> None:
+    async def awaited(event: int) -> None:
+        raise AssertionError
+
+    loop = asyncio.new_event_loop()
+    loop.close()
+    offer(Deliverer(10), awaited, 1, loop=loop)
+    assert counting.now == (0, 0, 1, 0)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_a_loop_that_ends_under_the_queue_loses_nothing_from_the_count(counting: Counting, turns: int) -> None:
+    deliverer = Deliverer(10)
+
+    async def forever(event: int) -> None:
+        await asyncio.Event().wait()
+
+    async def main() -> None:
+        offer(deliverer, forever, 1, 2, 3)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    gc.collect()
+    assert deliverer.waiting == 0
+    assert counting.now == (0, 0, 3, 0)
+
+
+def test_an_event_from_another_thread_reaches_the_calls_loop(counting: Counting) -> None:
+    threads: list[int] = []
+
+    async def awaited(event: int) -> None:
+        threads.append(threading.get_ident())
+
+    async def main() -> None:
+        deliverer, loop = Deliverer(10), asyncio.get_running_loop()
+        await asyncio.to_thread(lambda: offer(deliverer, awaited, 1, loop=loop))
+        assert await deliverer.flush(5)
+
+    asyncio.run(main())
+    assert threads == [threading.get_ident()]
+    assert counting.now == (1, 0, 0, 0)
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
+def test_a_forked_child_delivers_its_own_events_and_not_its_parents() -> None:
+    script = """
+        import asyncio, os, threading
+        from glassway.pipeline.delivery import Deliverer, Recipient
+
+        gate, got, deliverer = threading.Event(), [], Deliverer(10)
+        def slow(event):
+            gate.wait()
+            got.append(event)
+        async def offer(*events):
+            for event in events:
+                deliverer.offer(Recipient.of(slow), event, asyncio.get_running_loop())
+        asyncio.run(offer("parent", "parent 2"))
+        while deliverer.waiting != 2: pass
+        pid = os.fork()
+        gate.set()
+        if pid == 0:
+            asyncio.run(offer("child"))
+        else:
+            os.waitpid(pid, 0)
+        assert asyncio.run(deliverer.flush(5))
+        print(got, flush=True)
+        os._exit(0)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines() == ["['child']", "['parent', 'parent 2']"]
