@@ -1,15 +1,18 @@
-"""Where measurements are added up: Prometheus families, once per registry, and OpenTelemetry instruments of the same names."""
+"""Where measurements go: the board behind a Prometheus registry, its multiprocess files, OpenTelemetry instruments."""
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from .board import Board, Labels
 from .names import METRICS, OTHER
 from .schema import Generation, Label, Metric
 
@@ -17,22 +20,43 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.metrics import Meter
 
-Labels = tuple[str, ...]
+logger = logging.getLogger("glassway")
+
+
+class Adds(Protocol):
+    """A counter or gauge with its labels."""
+
+    def add(self, amount: float = 1) -> None:
+        """Add to it."""
+        ...
+
+
+class Observes(Protocol):
+    """A histogram with its labels."""
+
+    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """One value; `exemplar` names the trace that it comes from."""
+        ...
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Many values at once."""
+        ...
 
 
 class Sink(Protocol):
-    """Takes measurements under declared metrics; `labels` are in the declaration's order and already bounded."""
+    """Binds declared metrics to labels, which are in the declaration's order and already bounded."""
 
-    def add(self, metric: Metric, labels: Labels, amount: float = 1) -> None:
-        """Add to a counter or a gauge."""
+    @property
+    def lock(self) -> AbstractContextManager[object]:
+        """Held around all additions for one call."""
         ...
 
-    def observe(self, metric: Metric, labels: Labels, value: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """One value of a histogram; `exemplar` names the trace that it comes from."""
+    def number(self, metric: Metric, labels: Labels) -> Adds:
+        """Of a counter or a gauge."""
         ...
 
-    def observe_all(self, metric: Metric, labels: Labels, values: Sequence[float]) -> None:
-        """Many values of a histogram at once."""
+    def distribution(self, metric: Metric, labels: Labels) -> Observes:
+        """Of a histogram."""
         ...
 
 
@@ -53,41 +77,10 @@ class Bounded:
         if not admit:
             return OTHER
         with self._lock:
-            if len(self._seen) >= self._limit:
+            if value not in self._seen and len(self._seen) >= self._limit:
                 return OTHER
             self._seen.add(value)
         return value
-
-
-class Families:
-    """The metric families of one registry and the bounds of their labels; every `Telemetry` on that registry shares them."""
-
-    def __init__(self, registry: CollectorRegistry, limits: Mapping[str, int]) -> None:
-        self._registry = registry
-        self._limits = limits
-        self._families: dict[str, Any] = {}
-        self._bounds: dict[str, Bounded] = {}
-        self._lock = threading.Lock()
-
-    def declare(self, generation: Generation) -> None:
-        """Make the families of a generation, so that a scrape before the first call shows them."""
-        for metric in METRICS.values():
-            if generation in metric.generations and metric.name not in COLLECTED:
-                self.family(metric)
-
-    def family(self, metric: Metric) -> Any:
-        """The one family of this metric."""
-        with self._lock:
-            if metric.name not in self._families:
-                self._families[metric.name] = _family(metric, self._registry)
-            return self._families[metric.name]
-
-    def bound(self, label: Label) -> Bounded:
-        """The one bound of this label."""
-        with self._lock:
-            if label.name not in self._bounds:
-                self._bounds[label.name] = Bounded(self._limits.get(label.name, label.limit))
-            return self._bounds[label.name]
 
 
 COLLECTED = frozenset(
@@ -101,6 +94,43 @@ COLLECTED = frozenset(
 )
 """Metrics that are read where they are kept, at each scrape, instead of being counted on a call's path."""
 
+
+class Families:
+    """The numbers of one registry and the bounds of their labels; every `Telemetry` on that registry shares them."""
+
+    def __init__(self, registry: CollectorRegistry, limits: Mapping[str, int]) -> None:
+        self._registry = registry
+        self._limits = limits
+        self._bounds: dict[str, Bounded] = {}
+        self._lock = threading.Lock()
+        self._board = Board()
+        self._files: FileSink | None = None
+        self._registered = False
+
+    def sink(self, generation: Generation) -> Sink:
+        """Where to count; its families are there from now on, so that a scrape before the first call shows them."""
+        declared = [
+            metric for metric in METRICS.values() if generation in metric.generations and metric.name not in COLLECTED
+        ]
+        with self._lock:
+            if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+                self._files = self._files or FileSink(self._registry)
+                return self._files
+            for metric in declared:
+                self._board.declare(metric)
+            if not self._registered:
+                self._registry.register(self._board)
+                self._registered = True
+            return self._board
+
+    def bound(self, label: Label) -> Bounded:
+        """The one bound of this label."""
+        with self._lock:
+            if label.name not in self._bounds:
+                self._bounds[label.name] = Bounded(self._limits.get(label.name, label.limit))
+            return self._bounds[label.name]
+
+
 _families: WeakKeyDictionary[CollectorRegistry, Families] = WeakKeyDictionary()
 _families_lock = threading.Lock()
 
@@ -113,7 +143,33 @@ def families_of(registry: CollectorRegistry, limits: Mapping[str, int]) -> Famil
         return _families[registry]
 
 
-def _family(metric: Metric, registry: CollectorRegistry) -> Any:
+class FileSink:
+    """prometheus-client's own families, for its multiprocess mode, which writes each number to a shared file."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.lock = nullcontext()
+        self._registry = registry
+        self._families: dict[str, Any] = {}
+        logger.warning(
+            "PROMETHEUS_MULTIPROC_DIR is set: metrics carry no exemplars. One scrape port per worker has them."
+        )
+
+    def number(self, metric: Metric, labels: Labels) -> Adds:
+        """Of a counter or a gauge."""
+        return _FileNumber(self._child(metric, labels))
+
+    def distribution(self, metric: Metric, labels: Labels) -> Observes:
+        """Of a histogram."""
+        return _FileDistribution(self._child(metric, labels))
+
+    def _child(self, metric: Metric, labels: Labels) -> Any:
+        if metric.name not in self._families:
+            self._families[metric.name] = _client_family(metric, self._registry)
+        family = self._families[metric.name]
+        return family.labels(*labels) if labels else family
+
+
+def _client_family(metric: Metric, registry: CollectorRegistry) -> Counter | Gauge | Histogram:
     if metric.kind == "counter":
         return Counter(metric.prometheus, metric.doc, metric.label_names, registry=registry)
     if metric.kind == "gauge":
@@ -121,61 +177,38 @@ def _family(metric: Metric, registry: CollectorRegistry) -> Any:
     return Histogram(metric.prometheus, metric.doc, metric.label_names, registry=registry, buckets=metric.buckets)
 
 
-class PrometheusSink:
-    """Adds to bound children, which are looked up once per label set."""
+class _FileNumber:
+    def __init__(self, child: Counter | Gauge) -> None:
+        self.add = child.inc
 
-    __slots__ = ("_children", "_families")
 
-    def __init__(self, families: Families) -> None:
-        self._families = families
-        self._children: dict[tuple[str, Labels], Any] = {}
+class _FileDistribution:
+    def __init__(self, child: Histogram) -> None:
+        self._child = child
 
-    def add(self, metric: Metric, labels: Labels, amount: float = 1) -> None:
-        """Add to a counter or a gauge."""
-        (self._children.get((metric.name, labels)) or self._bind(metric, labels)).inc(amount)
+    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:  # noqa: ARG002 - the files hold none
+        self._child.observe(value)
 
-    def observe(self, metric: Metric, labels: Labels, value: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """One value of a histogram."""
-        (self._children.get((metric.name, labels)) or self._bind(metric, labels)).observe(value, exemplar)
-
-    def observe_all(self, metric: Metric, labels: Labels, values: Sequence[float]) -> None:
-        """Many values of a histogram, with one addition per bucket instead of one per value."""
-        child = self._children.get((metric.name, labels)) or self._bind(metric, labels)
-        counts = [0] * (len(metric.buckets) + 1)
+    def observe_all(self, values: Sequence[float]) -> None:
         for value in values:
-            counts[bisect_left(metric.buckets, value)] += 1
-        # The client has no public way to add many; a stream of 100 chunks would cost 60 us one by one.
-        child._sum.inc(sum(values))  # noqa: SLF001
-        for bucket, count in zip(child._buckets, counts, strict=True):  # noqa: SLF001
-            if count:
-                bucket.inc(count)
-
-    def _bind(self, metric: Metric, labels: Labels) -> Any:
-        family = self._families.family(metric)
-        child = family.labels(*labels) if labels else family
-        return self._children.setdefault((metric.name, labels), child)
+            self._child.observe(value)
 
 
 class MeterSink:
-    """Records to OpenTelemetry instruments, for pushing metrics by OTLP."""
+    """OpenTelemetry instruments of the same names, for pushing metrics by OTLP."""
 
     def __init__(self, meter: Meter) -> None:
+        self.lock = nullcontext()
         self._meter = meter
         self._instruments: dict[str, Any] = {}
 
-    def add(self, metric: Metric, labels: Labels, amount: float = 1) -> None:
-        """Add to a counter or a gauge."""
-        self._instrument(metric).add(amount, _attributes(metric, labels))
+    def number(self, metric: Metric, labels: Labels) -> Adds:
+        """Of a counter or a gauge."""
+        return _MeterNumber(self._instrument(metric), _attributes(metric, labels))
 
-    def observe(self, metric: Metric, labels: Labels, value: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """One value of a histogram."""
-        self._instrument(metric).record(value, _attributes(metric, labels), context=_context(exemplar))
-
-    def observe_all(self, metric: Metric, labels: Labels, values: Sequence[float]) -> None:
-        """Many values of a histogram."""
-        instrument, attributes = self._instrument(metric), _attributes(metric, labels)
-        for value in values:
-            instrument.record(value, attributes)
+    def distribution(self, metric: Metric, labels: Labels) -> Observes:
+        """Of a histogram."""
+        return _MeterDistribution(self._instrument(metric), _attributes(metric, labels))
 
     def _instrument(self, metric: Metric) -> Any:
         if metric.name not in self._instruments:
@@ -192,6 +225,28 @@ class MeterSink:
         )
 
 
+class _MeterNumber:
+    def __init__(self, instrument: Any, attributes: Mapping[str, str]) -> None:
+        self._instrument = instrument
+        self._attributes = attributes
+
+    def add(self, amount: float = 1) -> None:
+        self._instrument.add(amount, self._attributes)
+
+
+class _MeterDistribution:
+    def __init__(self, instrument: Any, attributes: Mapping[str, str]) -> None:
+        self._instrument = instrument
+        self._attributes = attributes
+
+    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
+        self._instrument.record(value, self._attributes, context=_context(exemplar))
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        for value in values:
+            self._instrument.record(value, self._attributes)
+
+
 def _attributes(metric: Metric, labels: Labels) -> dict[str, str]:
     return {label.name: value for label, value in zip(metric.labels, labels, strict=True) if value}
 
@@ -202,7 +257,6 @@ def _context(exemplar: Mapping[str, str] | None) -> Context | None:
         return None
     from opentelemetry import trace as api  # only where OpenTelemetry metrics are in use
 
-    span = api.SpanContext(
-        int(exemplar["trace_id"], 16), int(exemplar["span_id"], 16), is_remote=False, trace_flags=api.TraceFlags(1)
-    )
+    ids = int(exemplar["trace_id"], 16), int(exemplar["span_id"], 16)
+    span = api.SpanContext(*ids, is_remote=False, trace_flags=api.TraceFlags(1))
     return api.set_span_in_context(api.NonRecordingSpan(span))

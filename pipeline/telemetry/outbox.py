@@ -17,6 +17,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, attach, set_val
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from .schema import Queueing, TraceCounts
+from .setting import told
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
@@ -161,8 +162,8 @@ class Outbox:
     def _made(self, record: Record) -> Sequence[ReadableSpan] | None:
         try:
             return self._make(record)
-        except Exception:
-            logger.exception("No spans could be made of a call; its trace is lost and counted as failed.")
+        except Exception as error:  # noqa: BLE001 - a redaction hook may raise, and what it raises may hold content
+            logger.error("No spans could be made of a call (%s); its trace is lost and counted as failed.", told(error))
             return None
 
     def _send(self, spans: Sequence[ReadableSpan]) -> bool:
@@ -195,8 +196,8 @@ def _export(exporter: SpanExporter, spans: Sequence[ReadableSpan]) -> bool:
 def _guarded(step: Callable[[], bool]) -> bool:
     try:
         return step()
-    except Exception:
-        logger.exception("A span processor or exporter raised; its spans are counted as failed.")
+    except Exception as error:  # noqa: BLE001 - sinks are isolated from each other and from the calls
+        logger.error("A span processor or exporter raised (%s); its traces are counted as failed.", told(error))
         return False
 
 

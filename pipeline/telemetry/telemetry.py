@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ..trace import Trace
 from .policy import KEEP_ALL, Keep, Trust
 from .schema import Generation, Queueing, TraceCounts
+from .setting import told
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from ..record import Record
     from ..types import Request
     from .foreign import ForeignTraces
-    from .health import Health
     from .metrics import CallMetrics
     from .own import OwnTraces
 
@@ -90,8 +90,7 @@ class Telemetry:
         self._follow_global = follow_global
         self._lock = threading.Lock()
         self._started = False
-        self._metrics: CallMetrics | None = None
-        self._health: Health | None = None
+        self._metrics: tuple[CallMetrics, ...] = ()
         self._own: OwnTraces | None = None
         self._foreign: ForeignTraces | None = None
         self._from_environment = from_environment
@@ -135,11 +134,11 @@ class Telemetry:
             if not self._started:
                 self._start()
             trace = self._begin(request, options, clock)
-            if self._metrics is not None:
-                self._metrics.begin(stream=request.stream)
-        except Exception:
-            logger.exception("Telemetry failed at a call's begin; the call goes on unobserved.")
-            return Trace(clock) if self._metrics is not None else None
+            for counted in self._metrics:
+                counted.begin(stream=request.stream)
+        except Exception as error:  # noqa: BLE001 - telemetry never hurts, and the text of an error may hold content
+            logger.error("Telemetry failed at a call's begin (%s); the call goes on untraced.", told(error))
+            return Trace(clock) if self._metrics else None
         return trace
 
     def attach(self, trace: Trace) -> object:
@@ -155,10 +154,10 @@ class Telemetry:
         """A call has ended: decide on its trace, count, and queue what is kept."""
         try:
             exemplar = _finish_trace(record)
-            if self._metrics is not None:
-                self._metrics.finish(record, exemplar)
-        except Exception:
-            logger.exception("Telemetry failed at a call's end; the call is not affected.")
+            for counted in self._metrics:
+                counted.finish(record, exemplar)
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.error("Telemetry failed at a call's end (%s); the call is not affected.", told(error))
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until everything kept so far is handed over, at most `timeout_s` seconds. Whether it all was."""
@@ -210,22 +209,20 @@ class Telemetry:
 
     def _start_metrics(self) -> None:
         from .health import Health  # importing glassway loads no metrics library
-        from .instruments import MeterSink, PrometheusSink, Sink, families_of
+        from .instruments import MeterSink, Sink, families_of
         from .metrics import CallMetrics
 
         families = families_of(self.registry, self._limits)
-        families.declare(self.generation)
-        sinks: list[Sink] = [PrometheusSink(families)]
+        sinks: list[Sink] = [families.sink(self.generation)]
         if self._meter_provider is not None:
             sinks.append(MeterSink(self._meter_provider.get_meter("glassway")))
-        self._health = Health.of(self.registry)
-        self._health.watch(self)
-        self._metrics = CallMetrics(sinks, families, self.generation)
+        Health.of(self.registry).watch(self)
+        self._metrics = tuple(CallMetrics(sink, families, self.generation) for sink in sinks)
 
     def _begin(self, request: Request, options: CallOptions, clock: Clock) -> Trace | None:
         keeper = self._own or self._of_global()
         if keeper is None:
-            return Trace(clock) if self._metrics is not None else None
+            return Trace(clock) if self._metrics else None
         trace = Trace(clock, traced=True)
         keeper.begin(trace, request, options)
         return trace

@@ -1,0 +1,119 @@
+"""The numbers behind a scrape: one lock per registry, taken once per call, instead of two per observation.
+
+A call makes some twenty observations; prometheus-client's own children cost 1 us each, most of it locking. The families
+that a scrape shows are prometheus-client's, exemplars included.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import Metric as Family
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+from .schema import Metric
+
+Labels = tuple[str, ...]
+
+
+class Number:
+    """A counter's or a gauge's value for one set of labels."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value: float = 0
+
+    def add(self, amount: float = 1) -> None:
+        """Add to it."""
+        self.value += amount
+
+
+class Distribution:
+    """A histogram's buckets for one set of labels."""
+
+    __slots__ = ("buckets", "counts", "exemplars", "sum")
+
+    def __init__(self, buckets: Sequence[float]) -> None:
+        self.buckets = buckets
+        self.counts = [0] * (len(buckets) + 1)
+        self.exemplars: dict[int, Exemplar] = {}
+        self.sum = 0.0
+
+    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
+        """One value; the exemplar replaces an older one in its bucket."""
+        place = bisect_left(self.buckets, value)
+        self.sum += value
+        self.counts[place] += 1
+        if exemplar is not None:
+            self.exemplars[place] = Exemplar(dict(exemplar), value, time.time())
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Many values."""
+        for value in values:
+            self.observe(value)
+
+    def lines(self) -> list[tuple[str, float, Exemplar | None]]:
+        """Cumulative counts by upper bound."""
+        total = 0
+        lines: list[tuple[str, float, Exemplar | None]] = []
+        for place, bound in enumerate((*self.buckets, float("inf"))):
+            total += self.counts[place]
+            lines.append((floatToGoString(bound), total, self.exemplars.get(place)))
+        return lines
+
+
+class Board(Collector):
+    """The numbers of one registry. `lock` is held by whoever adds, and while a scrape reads."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._metrics: dict[str, Metric] = {}
+        self._numbers: dict[str, dict[Labels, Number]] = {}
+        self._distributions: dict[str, dict[Labels, Distribution]] = {}
+
+    def declare(self, metric: Metric) -> None:
+        """Show this family from the first scrape on."""
+        self._metrics.setdefault(metric.name, metric)
+
+    def number(self, metric: Metric, labels: Labels) -> Number:
+        """The one value of these labels."""
+        self.declare(metric)
+        return self._numbers.setdefault(metric.name, {}).setdefault(labels, Number())
+
+    def distribution(self, metric: Metric, labels: Labels) -> Distribution:
+        """The one distribution of these labels."""
+        self.declare(metric)
+        return self._distributions.setdefault(metric.name, {}).setdefault(labels, Distribution(metric.buckets))
+
+    def describe(self) -> Iterator[Family]:
+        """The families' names, so that the registry can refuse a second of the same."""
+        return iter([_family(metric) for metric in list(self._metrics.values())])
+
+    def collect(self) -> Iterator[Family]:
+        """Called at a scrape."""
+        with self.lock:
+            return iter([self._filled(metric) for metric in self._metrics.values()])
+
+    def _filled(self, metric: Metric) -> Family:
+        family = _family(metric)
+        if isinstance(family, HistogramMetricFamily):
+            for labels, distribution in self._distributions.get(metric.name, {}).items():
+                family.add_metric(labels, distribution.lines(), distribution.sum)
+        else:
+            for labels, number in self._numbers.get(metric.name, {}).items():
+                family.add_metric(labels, number.value)
+        return family
+
+
+def _family(metric: Metric) -> HistogramMetricFamily | CounterMetricFamily | GaugeMetricFamily:
+    if metric.kind == "histogram":
+        return HistogramMetricFamily(metric.prometheus, metric.doc, labels=metric.label_names)
+    if metric.kind == "counter":
+        return CounterMetricFamily(metric.prometheus, metric.doc, labels=metric.label_names)
+    return GaugeMetricFamily(metric.prometheus, metric.doc, labels=metric.label_names)
