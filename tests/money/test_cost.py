@@ -269,6 +269,48 @@ async def test_what_the_vendor_says_it_charged_is_the_price() -> None:
     assert (reply.record.cost_usd, reply.record.cost.price_table) == (Decimal("0.00042"), "openrouter")
 
 
+async def test_with_a_key_of_ones_own_at_the_router_its_fee_is_not_the_price() -> None:
+    charged = Usage.model_validate(USAGE.to_dict() | {"cost": 0.00042, "is_byok": True})
+    provider = FakeProvider([Scripted(usage=charged)], name="openrouter")
+    reply = await Pipeline([Cost(overrides={"openrouter/some/model": {"input": 2, "output": 10}})], provider).send(
+        ask("openrouter/some/model")
+    )
+    assert isinstance(reply, ChatResponse)
+    assert reply.cost == ONE
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Notes on the attempt what a real provider learns from the answer."""
+
+    noted: dict[str, str]
+
+    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+        reply = await call_next(call)
+        for name, value in self.noted.items():
+            setattr(call.trail(ATTEMPTS)[-1], name, value)
+        return reply
+
+
+@pytest.mark.parametrize(
+    ("noted", "amount"),
+    [
+        ({"response_model": "gpt-4o"}, "0.0035"),
+        ({"vendor": "openai", "response_model": "gpt-4o-2024-08-06"}, "0.0035"),
+        ({"response_model": "gpt-5.2"}, "0.00315"),
+        ({"response_model": "gpt-5.2", "service_tier": "priority"}, "0.0063"),
+        ({"response_model": "gpt-5.2", "service_tier": "flex"}, "0.001575"),
+    ],
+)
+async def test_the_price_is_that_of_vendor_model_and_tier_that_answered(noted: dict[str, str], amount: str) -> None:
+    name = "my-openai" if "vendor" in noted else "openai"
+    clock = FakeClock(start_s=1_794_700_000)  # a day of November 2026
+    pipeline = Pipeline([Cost(), Answered(noted)], FakeProvider([Scripted(usage=USAGE)], name=name), clock=clock)
+    reply = await pipeline.send(ask(f"{name}/our-deployment"))
+    assert isinstance(reply, ChatResponse)
+    assert reply.cost == Decimal(amount)
+
+
 async def test_a_ledger_adds_up_over_retries_fallbacks_hits_and_streams() -> None:
     ledger: list[Decimal | None] = []
     for stream in (False, True):

@@ -38,7 +38,8 @@ def test_everything_else_keeps_the_tables_price() -> None:
 
 
 @pytest.mark.parametrize(
-    "since", ["2026-01-01", date(2026, 1, 1), NEW_YEAR, "2026-01-01T01:00:00+01:00", datetime.fromisoformat("2026-01-01")]
+    "since",
+    ["2026-01-01", date(2026, 1, 1), NEW_YEAR, "2026-01-01T01:00:00+01:00", datetime.fromisoformat("2026-01-01")],
 )
 def test_an_override_holds_from_its_date(since: object) -> None:
     table = with_overrides(TABLE, {"vllm/our-model": {"input": 1, "from": since}})
