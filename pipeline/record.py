@@ -166,7 +166,7 @@ def _first_chunk_s(trace: Trace | None, attempt: Attempt | None) -> float | None
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return str(value)
+        return format(value, "f")
     if isinstance(value, Usage):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):

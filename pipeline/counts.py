@@ -1,0 +1,98 @@
+"""Token counts, read so that each token is billed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .types import CompletionTokensDetails, PromptTokensDetails, Usage
+
+
+class Counts(NamedTuple):
+    """Prompt and completion; their parts by the name of their rate, none of them zero; and what did not fit together."""
+
+    prompt: int
+    completion: int
+    prompt_parts: Sequence[tuple[str, int]]
+    completion_parts: Sequence[tuple[str, int]]
+    anomalies: tuple[str, ...]
+
+
+def counts_of(usage: Usage) -> Counts:
+    """What `usage` counts. Never negative; the parts never exceed the whole, and contradictions are read the way that bills more."""
+    prompt, completion, all_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+    read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
+    cached, written = (read.cached_tokens or 0, read.cache_write_tokens or 0) if read else (0, 0)
+    reasoning = (spent.reasoning_tokens or 0) if spent else 0
+    anomalies: tuple[str, ...] = ()
+    negative = min(prompt, completion, cached, written, reasoning) < 0
+    if negative or cached + written > prompt or reasoning > completion or all_tokens != prompt + completion:
+        anomalies = _anomalies(usage)
+        cached, written, reasoning = max(0, cached), max(0, written), max(0, reasoning)
+        prompt, completion = _larger_reading(
+            max(0, prompt), max(0, completion), cached + written, reasoning, all_tokens
+        )
+    prompt_parts = _prompt_parts(read, prompt, cached, written) if read else ()
+    completion_parts = _completion_parts(spent, completion, reasoning) if spent else ()
+    return Counts(prompt, completion, prompt_parts, completion_parts, anomalies)
+
+
+def _prompt_parts(details: PromptTokensDetails, prompt: int, cached: int, written: int) -> Sequence[tuple[str, int]]:
+    parts = [("cached", cached)] if cached else []
+    if written:
+        written_1h = min(written, _written_1h(details))
+        parts += [("cache_write", written - written_1h), ("cache_write_1h", written_1h)]
+    return _with_modalities(parts, details, ("input_audio", "input_image"), prompt - cached - written)
+
+
+def _completion_parts(details: CompletionTokensDetails, completion: int, reasoning: int) -> Sequence[tuple[str, int]]:
+    parts = [("reasoning", reasoning)] if reasoning else []
+    return _with_modalities(parts, details, ("output_audio", "output_image"), completion - reasoning)
+
+
+def _with_modalities(
+    parts: list[tuple[str, int]],
+    details: PromptTokensDetails | CompletionTokensDetails,
+    names: tuple[str, str],
+    room: int,
+) -> Sequence[tuple[str, int]]:
+    """Audio and image tokens, within those that nothing else has claimed: vendors count cached audio as both."""
+    audio = min(max(0, details.audio_tokens or 0), room)
+    extra = details.model_extra
+    image = min(whole(extra.get("image_tokens")), room - audio) if extra else 0
+    if audio or image:
+        parts += [(names[0], audio), (names[1], image)]
+    return [part for part in parts if part[1]]
+
+
+def _anomalies(usage: Usage) -> tuple[str, ...]:
+    """Those of the usage, and negative parts, which it does not look at. A total that nobody has counted is none."""
+    found = usage.anomalies()
+    parts = (usage.cached_tokens, usage.cache_write_tokens, usage.reasoning_tokens)
+    return (*found, "negative") if min(parts) < 0 and "negative" not in found else found
+
+
+def _larger_reading(prompt: int, completion: int, in_cache: int, reasoning: int, total_tokens: int) -> tuple[int, int]:
+    """Prompt and completion when parts and wholes contradict each other: a part larger than its whole was not counted in it.
+
+    Vendors do count that way (Anthropic's input excludes cached tokens, xAI's completion reasoning), and a codec or a
+    compatible server may have passed it on. Tokens that only the total knows of are output: reasoning, nearly always.
+    """
+    if in_cache > prompt:
+        prompt += in_cache
+    if reasoning > completion:
+        completion += reasoning
+    return prompt, max(completion, total_tokens - prompt)
+
+
+def _written_1h(details: PromptTokensDetails) -> int:
+    """Tokens written for one hour, a part of those written, under Anthropic's name.
+
+    Source: https://docs.claude.com/en/docs/build-with-claude/prompt-caching#1-hour-cache-duration
+    """
+    return whole(details.model_extra.get("ephemeral_1h_input_tokens")) if details.model_extra else 0
+
+
+def whole(value: object) -> int:
+    """A count that a vendor sent in a field that we do not validate."""
+    return value if isinstance(value, int) and value > 0 else 0
