@@ -1,0 +1,46 @@
+"""Real servers, started once for all tests that ask for them."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HERE = Path(__file__).parent
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def llamacpp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """llama.cpp's own server with a tiny model; its key is `sk-local`. The base URL, without `/v1`."""
+    for needed in ("xllamacpp", "gguf", "numpy"):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed: pip install 'glassway[dev]'")
+    folder = tmp_path_factory.mktemp("llamacpp")
+    model, port, log = folder / "tiny.gguf", free_port(), folder / "server.log"
+    subprocess.run([sys.executable, HERE / "tiny_model.py", model], check=True)
+    command = [sys.executable, HERE / "serve_llama.py", model, str(port), "sk-local"]
+    with log.open("wb") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as server:
+        try:
+            assert server.stdout is not None
+            assert b"listening" in server.stdout.readline(), log.read_text()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            try:
+                server.wait(5)
+            except subprocess.TimeoutExpired:
+                server.kill()
