@@ -1,0 +1,228 @@
+"""What the stages did: time, attempts, cache, guardrails."""
+
+from __future__ import annotations
+
+from glassway.pipeline.telemetry import names
+
+from .board import BAD, FAIR, GOOD, POOR, QUIET, Panel, Query, Row, legend
+from .promql import none_of, one_of, or_zero, per_call, quantile, rate, ratio, times
+from .traffic import HIT_SHARE
+
+_HOUR = 3600
+
+_ATTRIBUTED = ratio(rate(names.STAGE_SELF, part="sum"), rate(names.CALL_DURATION, part="sum", filtered=False))
+
+TIME = Row(
+    "Where does the time go",
+    (
+        Panel(
+            "Mean self time per call by stage",
+            "What each stage takes itself, without what is inside it; the stack is as high as the mean duration. `provider` is the vendor, "
+            "`consumer` the reader of a stream, `call` the pipeline. The widest band is the one to work on.",
+            "s",
+            (
+                Query(
+                    per_call(rate(names.STAGE_SELF, by=(names.L_STAGE,), part="sum"), filtered=False),
+                    legend(names.L_STAGE),
+                ),
+            ),
+            "stack",
+            12,
+        ),
+        Panel(
+            "Self time by stage, p95",
+            "A stage of ours belongs below a millisecond. More: a guardrail that calls a service, a cache over a slow disk or "
+            "network, a retry that waits.",
+            "s",
+            (Query(quantile(0.95, names.STAGE_SELF, by=(names.L_STAGE,)), legend(names.L_STAGE)),),
+            width=6,
+        ),
+        Panel(
+            "Attributed time",
+            "Self times of all stages over durations of all calls: 1 as long as every moment of a call belongs to exactly one "
+            "stage. Hedged requests run side by side and lift it. Below 0.99 time is lost: please report it.",
+            "percentunit",
+            (Query(_ATTRIBUTED, "attributed"),),
+            width=6,
+        ),
+    ),
+)
+
+RESILIENCE = Row(
+    "Attempts, retries, fallbacks",
+    (
+        Panel(
+            "Attempts per call",
+            "Requests to vendors for each call. 1 is quiet; below 1 the cache answers; above 1.5 retries multiply the load "
+            "on a vendor that is struggling: lower `Retry(attempts=...)`.",
+            "short",
+            (Query(per_call(or_zero(rate(names.ATTEMPTS_SENT, filtered=False)), filtered=False), "attempts per call"),),
+            limits=((1.5, FAIR), (2.5, BAD)),
+        ),
+        Panel(
+            "Attempts by reason",
+            "Requests per second by why they were sent. Only `first` is work; the rest is repair.",
+            "cps",
+            (Query(rate(names.ATTEMPTS_SENT, by=(names.L_REASON,)), legend(names.L_REASON)),),
+            "stack",
+            colours={"first": GOOD, "retry": FAIR, "fallback": POOR, "hedge": QUIET},
+        ),
+        Panel(
+            "Attempts that failed",
+            "Per second, by vendor and kind of error, repaired or not. This moves before callers notice anything.",
+            "cps",
+            (
+                Query(
+                    or_zero(
+                        rate(
+                            names.ATTEMPTS_SENT,
+                            none_of(names.L_ERROR, ""),
+                            by=(names.L_PROVIDER, names.L_ERROR),
+                        ),
+                        names.L_PROVIDER,
+                    ),
+                    legend(names.L_PROVIDER, names.L_ERROR),
+                ),
+            ),
+            "stack",
+        ),
+        Panel(
+            "Retries by kind",
+            "Per second, by the error that was retried. `rate_limited` all day: ask for a higher limit, or spread over "
+            "several targets.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.RETRIES, by=(names.L_ERROR,)), names.L_ERROR),
+                    legend(names.L_ERROR),
+                ),
+            ),
+            "stack",
+        ),
+        Panel(
+            "Time spent waiting to retry",
+            "Seconds of waiting per second, by who set the wait: our backoff, or the vendor's `Retry-After`. 1 means that at any moment one "
+            "call waits. Long `retry_after` waits: fall back instead.",
+            "s",
+            (
+                Query(
+                    or_zero(rate(names.RETRY_WAIT, by=(names.L_TOLD_BY,)), names.L_TOLD_BY),
+                    legend(names.L_TOLD_BY),
+                ),
+            ),
+            "stack",
+        ),
+        Panel(
+            "Fallbacks",
+            "Moves per second, from the target that failed to the one taken instead. Steady moves: make the second target "
+            "the first.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.FALLBACKS, by=(names.L_SOURCE, names.L_TARGET)), names.L_SOURCE),
+                    "{{source}} → {{target}}",
+                ),
+            ),
+            "stack",
+        ),
+    ),
+)
+
+CACHE = Row(
+    "Cache",
+    (
+        Panel(
+            "Cache verdicts",
+            "Calls per second by what the cache did. `error`: the store is ill. Much `not_stored`: answers that may not be "
+            "kept (cut, refused, too long). `shared` waited for an equal call in flight.",
+            "cps",
+            (Query(or_zero(rate(names.CACHE, by=(names.L_VERDICT,)), names.L_VERDICT), legend(names.L_VERDICT)),),
+            "stack",
+            12,
+            colours={
+                "hit": GOOD,
+                "shared": "light-green",
+                "stored": QUIET,
+                "miss": "light-blue",
+                "not_stored": FAIR,
+                "bypassed": "text",
+                "error": BAD,
+            },
+        ),
+        Panel(
+            "Hit ratio",
+            "Hits and shared answers among the calls that asked the cache. If it falls after a release, something in the "
+            "request now differs every time (a date, an id): `explain` shows what is in the key.",
+            "percentunit",
+            (Query(HIT_SHARE, "hit ratio"),),
+            width=12,
+            highest=1,
+        ),
+    ),
+)
+
+GUARDRAILS = Row(
+    "Guardrails and translations",
+    (
+        Panel(
+            "Guardrail verdicts",
+            "Per second, over all rules. `would_block` and `would_redact` come from rules in shadow mode: look here before you "
+            "arm them. `not_run` means that a rule was skipped; its reason is in the record.",
+            "cps",
+            (Query(or_zero(rate(names.GUARDRAILS, by=(names.L_GUARD,)), names.L_GUARD), legend(names.L_GUARD)),),
+            "stack",
+            colours={
+                "passed": GOOD,
+                "blocked": BAD,
+                "redacted": POOR,
+                "annotated": QUIET,
+                "would_block": "light-red",
+                "would_redact": "light-orange",
+                "not_run": "purple",
+            },
+        ),
+        Panel(
+            "Blocked and redacted by rule",
+            "Per hour, by rule and side. A rule that jumps after a release is either an attack or too strict: open one of its "
+            "traces, which are always kept.",
+            "short",
+            (
+                Query(
+                    or_zero(
+                        times(
+                            _HOUR,
+                            rate(
+                                names.GUARDRAILS,
+                                one_of(names.L_GUARD, "blocked", "redacted"),
+                                by=(names.L_RULE, names.L_SIDE, names.L_GUARD),
+                            ),
+                        ),
+                        names.L_RULE,
+                    ),
+                    legend(names.L_RULE, names.L_SIDE, names.L_GUARD),
+                ),
+            ),
+            "bars",
+        ),
+        Panel(
+            "Translated parameters",
+            "Per hour: parameters that a vendor takes differently, by what was done. `dropped` means that the vendor never saw it; decide "
+            "whether that is right for you, or set the policy to `strict`.",
+            "short",
+            (
+                Query(
+                    or_zero(
+                        times(
+                            _HOUR, rate(names.TRANSLATIONS, by=(names.L_PROVIDER, names.L_PARAMETER, names.L_ACTION))
+                        ),
+                        names.L_PROVIDER,
+                    ),
+                    legend(names.L_PROVIDER, names.L_PARAMETER, names.L_ACTION),
+                ),
+            ),
+            "bars",
+        ),
+    ),
+)
+
+ROWS = (TIME, RESILIENCE, CACHE, GUARDRAILS)
