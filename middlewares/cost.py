@@ -67,17 +67,17 @@ class Cost:
         return await observed(call, call_next, lambda outcome: call.set(COST, cost_of_call(call, outcome, self._table)))
 
     async def _dry_run(self, call: Call, call_next: Handler) -> Reply:
-        provider, model = call.target
-        call.set(
-            COST_RANGE, estimate_cost(call.request, provider=provider, model=model, prices=self._table, at=_now(call))
+        would_be = estimate_cost(
+            call.request, provider=call.vendor, model=call.target.model, prices=self._table, at=_now(call)
         )
+        call.set(COST_RANGE, would_be)
         reply = await call_next(call)
         call.set(COST_RANGE, CostRange(Decimal(0), Decimal(0), 0, 0))
         return reply
 
     def _refuse_unpriced(self, call: Call) -> None:
         provider, model = call.target
-        if self._table.price(provider, model, _now(call)) is None:
+        if self._table.price(call.vendor, model, _now(call)) is None:
             raise UnpricedModel(
                 f"No price is known for {call.target}, and this pipeline refuses what it cannot bill. "
                 f"Give it one: Cost(overrides={{'{call.target}': {{'input': ..., 'output': ...}}}}).",

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from .facts import ATTEMPTS, CACHE, Attempt, Cost, CostLine, CostRange
-from .pricing import PriceTable, bill, default_prices, find_price, reported, total
+from .pricing import PriceTable, Sought, bill, default_prices, find_price, reported, total
 from .tokens import estimate_request_tokens, estimate_response_tokens
 from .types import ChatRequest, Request, Response, Usage, UsageSource
 
@@ -123,25 +123,14 @@ def _output_estimate(attempt: Attempt, outcome: Outcome | None) -> int:
     return attempt.chunks
 
 
-def _priced(
-    usage: Usage | None,
-    source: UsageSource,
-    provider: str | None,
-    names: Sequence[str | None],
-    table: PriceTable,
-    at: datetime,
-    tier: str | None,
-    attempt: int = 0,
-) -> Cost:
-    target = _target(provider, next(name for name in names if name))
-    if usage is None:
-        return Cost(None, "unpriced", usage_source=source, unpriced=(target,))
-    if provider and source == "provider" and (amount := reported(usage, provider)) is not None:
-        return Cost(
-            amount, "exact", (CostLine("reported", amount, attempt=attempt),), price_table=provider, usage_source=source
-        )
-    price = find_price(table, provider, names, at, service_tier=tier)
-    if price is None:
+def _priced(usage: Usage | None, source: UsageSource, sought: Sought, table: PriceTable, at: datetime, attempt: int = 0) -> Cost:
+    vendor = sought.vendor
+    if usage is not None and vendor and source == "provider" and (amount := reported(usage, vendor)) is not None:
+        line = CostLine("reported", amount, attempt=attempt)
+        return Cost(amount, "exact", (line,), price_table=vendor, usage_source=source)
+    target = _target(sought.provider or vendor, next(name for name in reversed(sought.names) if name))
+    price = find_price(table, sought, at) if usage is not None else None
+    if usage is None or price is None:
         return Cost(None, "unpriced", usage_source=source, unpriced=(target,))
     return bill(usage, price, target=target, source=source, attempt=attempt)
 
@@ -153,7 +142,7 @@ def _unsent(call: Call, outcome: Outcome, table: PriceTable, at: datetime) -> Co
     if response is None or response.usage is None:
         return NOTHING
     names = (getattr(response, "model", None), call.target.model)
-    instead = _priced(response.usage, "provider", call.target.provider, names, table, at, _tier(response.usage))
+    instead = _priced(response.usage, "provider", call.vendor, names, table, at, _tier(response.usage))
     saved = total(line.amount_usd for line in instead.lines)
     return Cost(
         Decimal(0),

@@ -75,7 +75,7 @@ class CallState:
         requested: str,
         options: CallOptions,
         clock: Clock,
-        known: frozenset[str],
+        known: Mapping[str, str] | frozenset[str],
         attempt_budget: int,
         trace: Trace | None,
         dry_run: bool,
@@ -85,7 +85,7 @@ class CallState:
         self.options = options
         self.clock = clock
         self.known = known
-        """Names of the pipeline's providers."""
+        """Names of the pipeline's providers, and the vendor that each of them reaches."""
         self.attempts_left = attempt_budget
         self.attempts_made = 0
         self.trace = trace
@@ -146,7 +146,7 @@ class Call:
         *,
         options: CallOptions = NO_OPTIONS,
         clock: Clock = SYSTEM_CLOCK,
-        known: frozenset[str] = frozenset(),
+        known: Mapping[str, str] | frozenset[str] = frozenset(),
         attempt_budget: int = 10,
         timeout_s: float | None = None,
         trace: Trace | None = None,
@@ -169,6 +169,12 @@ class Call:
     def options(self) -> CallOptions:
         """What the caller said beside the request."""
         return self.state.options
+
+    @property
+    def vendor(self) -> str | None:
+        """The vendor that the target's provider reaches, by the catalogue's name: what prices go by. None for a bare model name."""
+        name, known = self.target.provider, self.state.known
+        return known.get(name, name) if name is not None and isinstance(known, Mapping) else name
 
     @property
     def tenant(self) -> str | None:

@@ -68,7 +68,7 @@ class Pipeline:
         self._stages = tuple(zip(_names(stages), stages, strict=True))
         self._providers = _by_name([*([] if provider is None else [provider]), *providers])
         self._advice = check_order([(stage_name(stage), stage) for stage in stages])
-        self._known = frozenset(self._providers)
+        self._known = {name: _vendor(provider) or name for name, provider in self._providers.items()}
         self._chain = compile_chain(self._stages, self._dispatch)
         self._stage_names = (*(name for name, _ in self._stages), "provider")
         self._telemetry = _telemetry(telemetry)
@@ -296,6 +296,11 @@ def _by_name(providers: Sequence[Provider]) -> dict[str, Provider]:
             raise PlanError(f"Two providers are called {name!r}. Give one of them another name: name='{name}-2'.")
         named[name] = provider
     return named
+
+
+def _vendor(provider: Provider) -> str | None:
+    """The catalogue's name of what a provider reaches, where it comes from the catalogue."""
+    return getattr(getattr(provider, "row", None), "name", None)
 
 
 def _telemetry(chosen: Telemetry | bool | None) -> Telemetry | None:
