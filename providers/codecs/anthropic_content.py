@@ -104,7 +104,7 @@ def _data_url(url: str) -> tuple[str, str]:
 def _other(part: OtherPart, note: Note) -> Block | None:
     if is_native(part.type):
         return {"type": part.type, **part.extra}
-    note(f"messages.content.{part.type}", "dropped", "the Messages API has no such content")
+    note(f"messages.content.{part.type[:40]}", "dropped", "the Messages API has no such content")
     return None
 
 

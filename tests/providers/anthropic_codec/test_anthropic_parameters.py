@@ -196,3 +196,10 @@ def test_its_own_parameters_are_passed_on(sent: Any) -> None:
     body, notes = sent(own | {"max_tokens": 5})
     assert {name: body[name] for name in own} == own
     assert notes == {}
+
+
+def test_adaptive_thinking_needs_no_room_and_no_signed_reasoning(sent: Any) -> None:
+    messages = [user("x"), _called(("t1", "f", "{}")), {"role": "tool", "tool_call_id": "t1", "content": "r"}]
+    body, notes = sent(TOOL | {"model": NEW, "messages": messages, "max_tokens": 10, "reasoning_effort": "high"})
+    assert body["thinking"] == {"type": "adaptive"}
+    assert notes == {"reasoning_effort": "renamed"}
