@@ -15,7 +15,7 @@ from ..pipeline.errors import ConfigError, UnpricedModel
 from ..pipeline.facts import COST, COST_RANGE, CostRange
 from ..pipeline.overrides import PriceEntry, with_overrides
 from ..pipeline.plan import Rule
-from ..pipeline.pricing import PriceTable, default_prices
+from ..pipeline.pricing import PriceTable, Sought, default_prices, find_price
 from ..pipeline.stream import Handler, Reply, observed
 
 _CACHED = "a Cost inside it does not run on hits, so that savings are never seen"
@@ -67,8 +67,9 @@ class Cost:
         return await observed(call, call_next, lambda outcome: call.set(COST, cost_of_call(call, outcome, self._table)))
 
     async def _dry_run(self, call: Call, call_next: Handler) -> Reply:
+        provider, model = call.target
         would_be = estimate_cost(
-            call.request, provider=call.vendor, model=call.target.model, prices=self._table, at=_now(call)
+            call.request, provider=provider, vendor=call.vendor, model=model, prices=self._table, at=_now(call)
         )
         call.set(COST_RANGE, would_be)
         reply = await call_next(call)
@@ -77,7 +78,7 @@ class Cost:
 
     def _refuse_unpriced(self, call: Call) -> None:
         provider, model = call.target
-        if self._table.price(call.vendor, model, _now(call)) is None:
+        if find_price(self._table, Sought(call.vendor, (model,), provider=provider), _now(call)) is None:
             raise UnpricedModel(
                 f"No price is known for {call.target}, and this pipeline refuses what it cannot bill. "
                 f"Give it one: Cost(overrides={{'{call.target}': {{'input': ..., 'output': ...}}}}).",

@@ -38,32 +38,34 @@ def calculate_cost(
         return Cost(None, "unpriced", unpriced=(model,))
     provider, name = _split(model)
     tier = _tier(counted) or (getattr(usage, "service_tier", None) if isinstance(usage, Response) else None)
-    return _priced(counted, "provider", provider, (name,), prices or default_prices(), at or datetime.now(UTC), tier)
+    return _priced(
+        counted, "provider", Sought(provider, (name,), tier), prices or default_prices(), at or datetime.now(UTC)
+    )
 
 
 def estimate_cost(
     request: Request,
     *,
     provider: str | None = None,
+    vendor: str | None = None,
     model: str | None = None,
     prices: PriceTable | None = None,
     at: datetime | None = None,
 ) -> CostRange:
     """What `request` would cost, without sending it: from no output at all to all that it allows.
 
-    The prompt's tokens are estimated. `provider` and `model` default to those of `request.model`.
+    The prompt's tokens are estimated. `provider` and `model` default to those of `request.model`; `vendor` is the catalogue's
+    name where `provider` is one of your own.
     """
     if model is None:
         provider, model = _split(request.model)
     table, at = prices or default_prices(), at or datetime.now(UTC)
     prompt = estimate_request_tokens(request, model)
-    tier = getattr(request, "service_tier", None)
+    sought = Sought(vendor or provider, (model,), getattr(request, "service_tier", None), provider)
     limit = _output_limit(request)
     if prompt is None:
         return CostRange(None, None, 0, limit, unpriced=(_target(provider, model),))
-    least, most = (
-        _priced(_usage(prompt, output), "tokenizer", provider, (model,), table, at, tier) for output in (0, limit or 0)
-    )
+    least, most = (_priced(_usage(prompt, output), "tokenizer", sought, table, at) for output in (0, limit or 0))
     return CostRange(
         least.amount_usd,
         most.amount_usd if limit is not None else None,
@@ -91,8 +93,9 @@ def _attempt_cost(attempt: Attempt, call: Call, outcome: Outcome | None, table: 
         return NOTHING
     usage, source = counted
     tier = attempt.service_tier or (_tier(usage) if usage else None) or _answered_tier(call, outcome)
-    vendor = attempt.vendor or attempt.provider
-    return _priced(usage, source, vendor, (attempt.response_model, attempt.model), table, at, tier, attempt.number)
+    names = (attempt.response_model, attempt.model)
+    sought = Sought(attempt.vendor or attempt.provider, names, tier, attempt.provider)
+    return _priced(usage, source, sought, table, at, attempt.number)
 
 
 def _counted(attempt: Attempt, call: Call, outcome: Outcome | None) -> tuple[Usage | None, UsageSource] | None:
@@ -123,7 +126,9 @@ def _output_estimate(attempt: Attempt, outcome: Outcome | None) -> int:
     return attempt.chunks
 
 
-def _priced(usage: Usage | None, source: UsageSource, sought: Sought, table: PriceTable, at: datetime, attempt: int = 0) -> Cost:
+def _priced(
+    usage: Usage | None, source: UsageSource, sought: Sought, table: PriceTable, at: datetime, attempt: int = 0
+) -> Cost:
     vendor = sought.vendor
     if usage is not None and vendor and source == "provider" and (amount := reported(usage, vendor)) is not None:
         line = CostLine("reported", amount, attempt=attempt)
@@ -142,7 +147,8 @@ def _unsent(call: Call, outcome: Outcome, table: PriceTable, at: datetime) -> Co
     if response is None or response.usage is None:
         return NOTHING
     names = (getattr(response, "model", None), call.target.model)
-    instead = _priced(response.usage, "provider", call.vendor, names, table, at, _tier(response.usage))
+    sought = Sought(call.vendor, names, _tier(response.usage), call.target.provider)
+    instead = _priced(response.usage, "provider", sought, table, at)
     saved = total(line.amount_usd for line in instead.lines)
     return Cost(
         Decimal(0),

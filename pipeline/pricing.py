@@ -96,24 +96,32 @@ def default_prices() -> PriceTable:
     return cast("PriceTable", import_module("..providers.prices", __package__).default_table())
 
 
-def find_price(
-    table: PriceTable,
-    provider: str | None,
-    names: Iterable[str | None],
-    at: datetime,
-    *,
-    service_tier: str | None = None,
-) -> Price | None:
-    """The first price among several names of one model, best name first. A price of the user's own wins over the table's."""
+class Sought(NamedTuple):
+    """What a price is looked up for."""
+
+    vendor: str | None
+    """By the catalogue's name; None: whichever makes the model."""
+    names: Sequence[str | None]
+    """The model's, the best first: the one that answered, the one that was asked for."""
+    service_tier: str | None = None
+    provider: str | None = None
+    """The user's own name of the vendor: prices of the user's own may go by it, published ones do not."""
+
+
+def find_price(table: PriceTable, sought: Sought, at: datetime) -> Price | None:
+    """The first price among the names. A price of the user's own wins over the table's, whichever name it is for."""
     found: Price | None = None
     tried: str | None = None
-    for name in names:
-        if name and name != tried:
-            tried = name
-            price = table.price(provider, name, at, service_tier=service_tier)
-            if price is not None and price.table == OVERRIDE:
-                return price
-            found = found or price
+    renamed = sought.provider is not None and sought.provider != sought.vendor
+    for name in sought.names:
+        if not name or name == tried:
+            continue
+        tried = name
+        price = table.price(sought.vendor, name, at, service_tier=sought.service_tier)
+        own = table.price(sought.provider, name, at) if renamed else price
+        if own is not None and own.table == OVERRIDE:
+            return own
+        found = found or price
     return found
 
 

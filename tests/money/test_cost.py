@@ -297,6 +297,7 @@ class Answered:
     [
         ({"response_model": "gpt-4o"}, "0.0035"),
         ({"vendor": "openai", "response_model": "gpt-4o-2024-08-06"}, "0.0035"),
+        ({"vendor": "openai", "response_model": "gpt-4o", "overridden": "my-openai/our-deployment"}, "0.003"),
         ({"response_model": "gpt-5.2"}, "0.00315"),
         ({"response_model": "gpt-5.2", "service_tier": "priority"}, "0.0063"),
         ({"response_model": "gpt-5.2", "service_tier": "flex"}, "0.001575"),
@@ -305,7 +306,11 @@ class Answered:
 async def test_the_price_is_that_of_vendor_model_and_tier_that_answered(noted: dict[str, str], amount: str) -> None:
     name = "my-openai" if "vendor" in noted else "openai"
     clock = FakeClock(start_s=1_794_700_000)  # a day of November 2026
-    pipeline = Pipeline([Cost(), Answered(noted)], FakeProvider([Scripted(usage=USAGE)], name=name), clock=clock)
+    overrides = {noted["overridden"]: {"input": 2, "output": 10}} if "overridden" in noted else {}
+    noted = {key: value for key, value in noted.items() if key != "overridden"}
+    pipeline = Pipeline(
+        [Cost(overrides=overrides), Answered(noted)], FakeProvider([Scripted(usage=USAGE)], name=name), clock=clock
+    )
     reply = await pipeline.send(ask(f"{name}/our-deployment"))
     assert isinstance(reply, ChatResponse)
     assert reply.cost == Decimal(amount)

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from glassway.pipeline.errors import ConfigError
 from glassway.pipeline.overrides import with_overrides
-from glassway.pipeline.pricing import OVERRIDE, bill, default_prices, find_price
+from glassway.pipeline.pricing import OVERRIDE, Sought, bill, default_prices, find_price
 from glassway.pipeline.types import Usage
 
 TABLE = default_prices()
@@ -63,7 +63,7 @@ def test_free_must_be_said() -> None:
 
 def test_an_override_of_the_name_asked_for_wins_over_the_tables_price_of_the_one_that_answered() -> None:
     table = with_overrides(TABLE, {"azure/ours": {"input": 9}})
-    price = find_price(table, "azure", ("gpt-4o", "ours"), NEW_YEAR)
+    price = find_price(table, Sought("azure", ("gpt-4o", "ours")), NEW_YEAR)
     assert price is not None
     assert price.rates.input == 9
 
@@ -85,3 +85,15 @@ def test_a_wrong_entry_is_refused_with_its_path(entry: object, message: str) -> 
     with pytest.raises(ConfigError) as refused:
         with_overrides(TABLE, {"a/b": entry})  # type: ignore[dict-item]  # what a YAML file may hold
     assert message in str(refused.value)
+
+
+def test_a_vendor_under_a_name_of_ones_own_is_overridden_by_that_name_and_by_the_vendors() -> None:
+    sought = Sought("vllm", ("m",), provider="box")
+    for name in ("box/m", "vllm/m"):
+        assert find_price(with_overrides(TABLE, {name: {"input": 1}}), sought, NEW_YEAR) is not None
+
+
+def test_a_name_of_ones_own_that_is_another_vendors_does_not_get_its_published_prices() -> None:
+    assert (
+        find_price(TABLE, Sought("openai_compatible", ("llama-3.3-70b-versatile",), provider="groq"), NEW_YEAR) is None
+    )

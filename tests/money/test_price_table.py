@@ -12,7 +12,7 @@ import pytest
 from genai_prices.data import providers as published
 from genai_prices.types import ConditionalPrice, TimeOfDateConstraint
 from genai_prices.types import Usage as PublishedUsage
-from glassway.pipeline.pricing import Price, bill, default_prices, find_price
+from glassway.pipeline.pricing import Price, Sought, bill, default_prices, find_price
 from glassway.pipeline.types import PromptTokensDetails, Usage
 from glassway.providers.prices.table import _IDS
 from hypothesis import given, settings
@@ -125,12 +125,12 @@ def test_long_prompts_are_in_a_tier() -> None:
 
 
 def test_the_model_that_answered_is_priced_before_the_one_that_was_asked_for() -> None:
-    found = find_price(TABLE, "azure", ("gpt-4o-2024-08-06", "our-deployment"), NOW)
+    found = find_price(TABLE, Sought("azure", ("gpt-4o-2024-08-06", "our-deployment")), NOW)
     assert found == price("azure", "gpt-4o-2024-08-06")
 
 
 def test_the_model_asked_for_is_priced_where_the_answering_one_is_unknown() -> None:
-    assert find_price(TABLE, "openai", ("gpt-secret", "gpt-4o"), NOW) == price("openai", "gpt-4o")
+    assert find_price(TABLE, Sought("openai", ("gpt-secret", "gpt-4o")), NOW) == price("openai", "gpt-4o")
 
 
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4o-mini", "claude-sonnet-4-5", "text-embedding-3-small", "anything"])
