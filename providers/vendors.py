@@ -109,7 +109,7 @@ def codec_of(row: Row) -> Codec:
     if row.codec == "anthropic":
         from .codecs.anthropic import AnthropicCodec
 
-        return AnthropicCodec()
+        return AnthropicCodec(provider=row.name)
     from .codecs.openai import OpenAICodec
 
     return OpenAICodec(row.dialect)
