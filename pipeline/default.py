@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .client import Client
 from .registry import Registry
@@ -30,9 +30,9 @@ def default_client() -> Client:
 
 
 def _default_pipeline() -> Any:
-    from ..middlewares import Cost, Retry, Tracing  # noqa: PLC0415 - `import glassway` loads no stage
-    from ..providers import every_provider  # noqa: PLC0415
-    from .pipeline import Pipeline  # noqa: PLC0415
+    from ..middlewares import Cost, Retry, Tracing
+    from ..providers import every_provider
+    from .pipeline import Pipeline
 
     return Pipeline([Tracing(), Cost(), Retry()], providers=every_provider())
 
@@ -46,7 +46,7 @@ def _forward(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 if TYPE_CHECKING:
-    _typed: Client
+    _typed = cast("Client", None)
     chat, achat = _typed.chat, _typed.achat
     completion, acompletion = _typed.completion, _typed.acompletion
     parse, aparse = _typed.parse, _typed.aparse
