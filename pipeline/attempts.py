@@ -123,6 +123,7 @@ class _Attended:
 
     async def read(self) -> Block:
         limit_s, which = _nearest(self._call, self._call.limits.between_chunks_s, "further chunk")
+        asked_ns = self._call.clock.now_ns()
         if limit_s is None:
             block = await self._source.read()
         else:
@@ -136,7 +137,7 @@ class _Attended:
             if self._attempt.first_chunk_ns is None:
                 self._attempt.first_chunk_ns = now_ns
             else:
-                self._attempt.gaps_ns.append(now_ns - self._last_ns)
+                self._attempt.gaps_ns.append(now_ns - asked_ns)
             self._last_ns = now_ns
             self._note(block)
         return block

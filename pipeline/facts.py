@@ -63,7 +63,7 @@ class Attempt:
     first_chunk_ns: int | None = None
     chunks: int = 0
     gaps_ns: list[int] = field(default_factory=list, repr=False)
-    """Time between reads that brought chunks, measured on the vendor's side: a slow consumer does not show here."""
+    """Waits for the blocks after the first, measured on the vendor's side: a slow consumer does not show here."""
     useful: bool = False
     """Whether the caller's answer came from it; tokens of the others are waste."""
     vendor: str | None = None

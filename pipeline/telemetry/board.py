@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
@@ -19,6 +19,9 @@ from prometheus_client.utils import floatToGoString
 from .schema import Metric
 
 Labels = tuple[str, ...]
+Line = tuple[str, float] | tuple[str, float, Exemplar]
+
+_as_client_writes: Callable[[float], str] = floatToGoString
 
 
 class Number:
@@ -58,13 +61,15 @@ class Distribution:
         for value in values:
             self.observe(value)
 
-    def lines(self) -> list[tuple[str, float, Exemplar | None]]:
+    def lines(self) -> list[Line]:
         """Cumulative counts by upper bound."""
         total = 0
-        lines: list[tuple[str, float, Exemplar | None]] = []
+        lines: list[Line] = []
         for place, bound in enumerate((*self.buckets, float("inf"))):
             total += self.counts[place]
-            lines.append((floatToGoString(bound), total, self.exemplars.get(place)))
+            exemplar = self.exemplars.get(place)
+            line = (_as_client_writes(bound), float(total))
+            lines.append(line if exemplar is None else (*line, exemplar))
         return lines
 
 
