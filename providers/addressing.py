@@ -23,10 +23,10 @@ _MASK = "***"
 _PUBLIC_HEADERS = frozenset(
     {"user-agent", "accept", "accept-encoding", "content-type", "traceparent", "anthropic-version", "anthropic-beta"}
 )
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlation-id")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _URLS_KEPT = 64
 _SHORTEST_ECHO = 12
+_SHORTEST_KEY = 8
 
 
 class Address:
@@ -90,7 +90,7 @@ class Address:
 
     def _secrets(self, call: Call | None) -> Iterator[str]:
         key = self.key(call)
-        if key is not None and (value := key.get_secret_value().strip()):
+        if key is not None and len(value := key.get_secret_value().strip()) >= _SHORTEST_KEY:
             yield value
         if call is not None and isinstance(call.request, ChatRequest):
             texts = {
@@ -124,11 +124,6 @@ def _joined(base: str, path: str) -> httpx.URL:
 def port_of(url: httpx.URL) -> int | None:
     """The port, also where it is the scheme's own."""
     return url.port or _DEFAULT_PORTS.get(url.scheme)
-
-
-def request_id(headers: Mapping[str, str]) -> str | None:
-    """The vendor's id of the exchange."""
-    return next((value for name in _REQUEST_ID_HEADERS if (value := headers.get(name))), None)
 
 
 def lower_names(headers: Mapping[str, str]) -> dict[str, str]:

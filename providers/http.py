@@ -12,10 +12,11 @@ from pydantic_core import from_json
 from ..pipeline.attempts import traceparent
 from ..pipeline.errors import APIError, ConfigError, ResponseValidationError
 from ..pipeline.stream import Reply, Stream
-from .addressing import Address, authorization, lower_names, masked_headers, masked_url, port_of, request_id
+from .addressing import Address, authorization, lower_names, masked_headers, masked_url, port_of
 from .body import Body, BodySource, connection_error
 from .codec import Encoded
 from .models import model_ids
+from .request_id import request_id
 from .transport import Transports
 
 if TYPE_CHECKING:

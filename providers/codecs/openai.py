@@ -48,8 +48,8 @@ class OpenAICodec:
         data = _object(body)
         if (said := error_in_body(data)) is not None:
             raise said
-        checked_finish(data)
         try:
+            checked_finish(data)
             return ChatResponse.model_validate(normalised(data, self.dialect))
         except (TypeError, AttributeError, LookupError, ValueError) as error:
             raise _no_answer(f"one that does not fit ({_where(error)})") from error

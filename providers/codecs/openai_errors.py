@@ -17,6 +17,7 @@ from ...pipeline.errors import (
     status_error_class,
 )
 from ..redaction import MASK, safe_message
+from ..request_id import request_id
 from ..retry_after import retry_after_s, seconds_in_message
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def error_of_status(status_code: int, headers: Mapping[str, str], body: bytes) -
     """The error of an HTTP status. Its message is the vendor's, bounded, without keys and echoes of the request."""
     said = _read(body)
     error = _made(said, status_code, headers)
-    error.request_id = _request_id(headers)
+    error.request_id = request_id(headers)
     return error
 
 
@@ -78,7 +79,7 @@ def error_in_body(data: Any) -> APIError | None:
     if not error:
         return None
     said = _said(data)
-    status = said.status if said.status is not None and 400 <= said.status < 600 else _status_of(said.words)
+    status = said.status if said.status is not None and 400 <= said.status < 600 else _status_of(said)
     return _made(said, status, {})
 
 
@@ -181,16 +182,10 @@ def _status(error: Json) -> int | None:
     return None
 
 
-def _status_of(words: frozenset[str]) -> int:
+def _status_of(said: _Said) -> int:
+    words = said.words
     if words & _QUOTA_WORDS or any("rate_limit" in word for word in words):
         return 429
     if words & (_CONTEXT_WORDS | _POLICY_WORDS) or "invalid_request_error" in words:
         return 400
-    return 503 if "overloaded_error" in words or "service_unavailable" in words else 500
-
-
-def _request_id(headers: Mapping[str, str]) -> str | None:
-    return next((headers[name] for name in REQUEST_ID_HEADERS if headers.get(name)), None)
-
-
-REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlation-id", "x-amzn-requestid")
+    return 503 if "overloaded" in said.message.lower() or words & {"overloaded_error", "service_unavailable"} else 500

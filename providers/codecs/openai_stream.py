@@ -81,7 +81,6 @@ class ChatDecoder:
 
     def _chunk(self, data: Json) -> ChatChunk:
         if "error" in data and (error := error_in_body(data)):
-            error.partial = None  # the stream puts what had arrived there
             raise error
         pop = data.pop
         pop("object", None)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from pydantic_core import to_json
+
 from glassway.pipeline.attempts import attempt
 from glassway.pipeline.call import Call, CallOptions, Limits
 from glassway.pipeline.errors import (
@@ -24,6 +27,7 @@ from glassway.pipeline.errors import (
     InternalServerError,
     RateLimitError,
     ResponseValidationError,
+    ServiceUnavailableError,
     StreamInterruptedError,
 )
 from glassway.pipeline.facts import ATTEMPTS
@@ -31,8 +35,6 @@ from glassway.pipeline.pipeline import Pipeline
 from glassway.pipeline.stream import Stream
 from glassway.pipeline.types import ChatRequest, ChatResponse
 from glassway.providers import HTTPProvider, OpenAI, OpenAICompatible, Simulated, every_provider, provider
-from pydantic import SecretStr
-from pydantic_core import to_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -333,13 +335,21 @@ async def test_an_error_that_answers_a_stream_as_json_is_that_error() -> None:
     assert error.status_code == 503  # type: ignore[attr-defined]
 
 
+async def test_an_overloaded_vendor_may_say_so_inside_a_stream() -> None:
+    error = await failing(
+        streaming(b'data: {"error":{"message":"The engine is currently overloaded"}}\n\n'), call(stream=True)
+    )
+    assert isinstance(error, ServiceUnavailableError)
+
+
 async def test_an_error_event_keeps_what_had_arrived() -> None:
-    event = b'data: {"error":{"message":"overloaded","code":502}}\n\n'
+    event = b'data: {"error":{"message":"busy","code":502}}\n\n'
     stream = await send(streaming(piece("Hel"), event), call(stream=True))
     with pytest.raises(InternalServerError) as caught:
         await stream.response()
     assert caught.value.status_code == 502
-    assert caught.value.partial.text == "Hel"  # type: ignore[attr-defined]
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "Hel"
 
 
 # -- errors of a status
@@ -377,7 +387,7 @@ async def test_an_error_event_keeps_what_had_arrived() -> None:
 async def test_an_error_says_what_it_means(status: int, body: dict[str, Any], kind: type[APIError]) -> None:
     error = await failing(whole(to_json(body), status))
     assert type(error) is kind
-    assert (error.status_code, error.request_id, error.provider) == (status, "req_1", "openai")  # type: ignore[attr-defined]
+    assert (error.status_code, error.request_id, error.provider) == (status, "req_1", "openai")
 
 
 @pytest.mark.parametrize(

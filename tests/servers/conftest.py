@@ -32,7 +32,7 @@ def llamacpp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("llamacpp")
     model, port, log = folder / "tiny.gguf", free_port(), folder / "server.log"
     subprocess.run([sys.executable, HERE / "tiny_model.py", model], check=True)
-    command = [sys.executable, HERE / "serve_llama.py", model, str(port), "sk-local"]
+    command: list[str | Path] = [sys.executable, HERE / "serve_llama.py", model, str(port), "sk-local"]
     with log.open("wb") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as server:
         try:
             assert server.stdout is not None

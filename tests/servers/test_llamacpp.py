@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 import pytest
+
 from glassway.middlewares import Retry, Timeout
 from glassway.pipeline.errors import AuthenticationError, BadRequestError, ContextWindowExceededError, NotFoundError
 from glassway.pipeline.pipeline import Pipeline

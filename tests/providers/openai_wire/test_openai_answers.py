@@ -8,12 +8,13 @@ from typing import Any
 import httpx2
 import openai
 import pytest
+from openai.lib.streaming.chat import ChatCompletionStreamState
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import APIError, error_kind
 from glassway.pipeline.types import ChatChunk, ChatRequest, ChatResponse
 from glassway.providers.catalogue import row_of
 from glassway.providers.codecs.openai import OpenAICodec
-from openai.lib.streaming.chat import ChatCompletionStreamState
 
 BYTES_PER_STREAM = 3_000_000
 """How much each stream's splits may add up to: every offset of a short one, evenly spread offsets of a long one."""
@@ -110,7 +111,7 @@ def expected_usage(vendor: str, raw: dict[str, Any] | None) -> dict[str, Any] | 
     return usage
 
 
-def compare(recorded: Any, ours: ChatResponse, theirs: dict[str, Any], usage: dict[str, Any] | None) -> None:
+def compare(recorded: Any, ours: ChatResponse, theirs: dict[str, Any], usage: Any) -> None:
     assert [our_choice(choice) for choice in ours.choices] == [official_choice(choice) for choice in theirs["choices"]]
     assert (plain(ours.usage.to_dict()) if ours.usage else None) == expected_usage(recorded.vendor, usage)
     assert (ours.id, ours.model) == (theirs["id"], theirs["model"])
@@ -119,21 +120,21 @@ def compare(recorded: Any, ours: ChatResponse, theirs: dict[str, Any], usage: di
 # -- whole answers
 
 
+def official_whole(recorded: Any) -> Any:
+    return official(recorded).chat.completions.create(model="m", messages=[]).to_dict(mode="json", warnings=False)
+
+
 def test_a_whole_answer_reads_as_the_official_client_reads_it(recorded_whole: Any) -> None:
     key = (recorded_whole.vendor, recorded_whole.kind)
     tally[*key, False] += 1
-    theirs = (
-        official(recorded_whole).chat.completions.create(model="m", messages=[]).to_dict(mode="json", warnings=False)
-    )
+    theirs = official_whole(recorded_whole)
     ours = codec(recorded_whole.vendor).decode(call(), recorded_whole.body)
     compare(recorded_whole, ours, theirs, theirs.get("usage"))
     tally[*key, True] += 1
 
 
 def test_no_field_of_a_whole_answer_is_lost(recorded_whole: Any) -> None:
-    theirs = (
-        official(recorded_whole).chat.completions.create(model="m", messages=[]).to_dict(mode="json", warnings=False)
-    )
+    theirs = official_whole(recorded_whole)
     ours = codec(recorded_whole.vendor).decode(call(), recorded_whole.body).to_dict()
     known = {"choices", "usage"}
     assert {k: v for k, v in ours.items() if k not in known} == {k: v for k, v in theirs.items() if k not in known}
@@ -168,12 +169,12 @@ def official_stream(recorded: Any) -> tuple[dict[str, Any], dict[str, Any] | Non
     """The official client's own joining of its chunks, and the last counts that it saw."""
     state, usage, kept, heads = ChatCompletionStreamState(), None, [], []
     for chunk in official(recorded).chat.completions.create(model="m", messages=[], stream=True):
-        data = chunk.to_dict(mode="json", warnings=False)
+        data: dict[str, Any] = chunk.to_dict(mode="json", warnings=False)
         heads.append(data)
         usage = data.get("usage") or (data.get("x_groq") or {}).get("usage") or usage
         kept += [choice for choice in data["choices"] if isinstance(choice["delta"].get("content"), list)]
         state.handle_chunk(joinable(chunk))
-    snapshot = state.current_completion_snapshot.to_dict(mode="json", warnings=False)
+    snapshot: dict[str, Any] = state.current_completion_snapshot.to_dict(mode="json", warnings=False)
     for name in ("id", "model"):  # Azure's first chunk has neither; the official client keeps the first it sees
         snapshot[name] = next((head[name] for head in heads if head.get(name)), "")
     thinking = "".join(thinking_of(choice["delta"]["content"]) for choice in kept)

@@ -10,15 +10,16 @@ from typing import Any, cast
 import openai.types
 import pytest
 import typing_extensions
-from glassway.pipeline.call import Call, Target
-from glassway.pipeline.errors import BadRequestError
-from glassway.pipeline.facts import TRANSLATION
-from glassway.pipeline.types import ChatRequest
-from glassway.providers.catalogue import ROWS, row_of
-from glassway.providers.codecs.openai import OpenAICodec
 from jsonschema import Draft202012Validator
 from pydantic import ConfigDict, TypeAdapter
 from pydantic_core import from_json, to_json
+
+from glassway.pipeline.call import Call, Target
+from glassway.pipeline.errors import BadRequestError
+from glassway.pipeline.facts import TRANSLATION
+from glassway.pipeline.types import ChatRequest, Request
+from glassway.providers.catalogue import ROWS, row_of
+from glassway.providers.codecs.openai import OpenAICodec
 
 USER = {"role": "user", "content": "Hello"}
 TOOL = {
@@ -30,7 +31,7 @@ TOOL = {
         "strict": True,
     },
 }
-ASKED = {
+ASKED: dict[str, Any] = {
     "role": "assistant",
     "content": None,
     "tool_calls": [{"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a":1}'}}],
@@ -118,7 +119,7 @@ def test_an_answer_of_any_vendor_can_be_sent_to_openai_as_it_is() -> None:
         "reasoning_content": "2+2",
         "reasoning_blocks": [{"type": "thinking", "text": "2+2", "signature": "s"}],
         "audio": {"id": "a", "data": "AAAA", "transcript": "four", "expires_at": 1},
-        "tool_calls": [{**ASKED["tool_calls"][0], "index": 0}],  # type: ignore[index]
+        "tool_calls": [{**ASKED["tool_calls"][0], "index": 0}],
     }
     marked = {"role": "user", "content": [{"type": "text", "text": "t", "cache_control": {"type": "ephemeral"}}]}
     body, notes = encoded(
@@ -238,7 +239,7 @@ def test_a_unary_request_has_no_stream_options() -> None:
 
 # -- reasoning goes back where the vendor takes it
 
-THOUGHT = {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
+THOUGHT: dict[str, Any] = {"role": "assistant", "content": "4", "reasoning_content": "2+2"}
 
 
 @pytest.mark.parametrize(
@@ -258,7 +259,7 @@ def test_reasoning_text_goes_back_under_the_vendors_name(vendor: str, name: str)
 
 def test_mistral_takes_reasoning_as_a_part() -> None:
     body, _ = encoded(asking(messages=[USER, THOUGHT, USER]), "mistral")
-    thinking = {"type": "thinking", "thinking": [{"type": "text", "text": "2+2"}]}
+    thinking: dict[str, Any] = {"type": "thinking", "thinking": [{"type": "text", "text": "2+2"}]}
     assert body["messages"][1]["content"] == [thinking, {"type": "text", "text": "4"}]
 
 
@@ -287,7 +288,9 @@ def test_openrouters_signed_blocks_go_back_as_they_came() -> None:
 
 
 def test_openrouters_streamed_blocks_go_back_as_they_came() -> None:
-    pieces = [{"delta": {"role": "assistant", "reasoning_details": [detail]}} for detail in DETAILS]
+    pieces: list[dict[str, Any]] = [
+        {"delta": {"role": "assistant", "reasoning_details": [detail]}} for detail in DETAILS
+    ]
     pieces += [{"delta": {"content": "4"}, "finish_reason": "stop"}]
     events = [
         b"data: " + to_json({"id": "1", "model": "m", "choices": [{"index": 0, **piece}]}) + b"\n\n" for piece in pieces
@@ -326,7 +329,7 @@ def test_names_and_aliases_are_unique() -> None:
 
 
 def test_what_is_no_chat_is_refused() -> None:
-    class Other(ChatRequest.__mro__[1]):  # type: ignore[misc]  # the base of all requests
+    class Other(Request):
         operation = "embeddings"
 
     with pytest.raises(BadRequestError, match="embeddings"):

@@ -6,6 +6,10 @@ import contextlib
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic_core import to_json
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import (
     APIError,
@@ -18,9 +22,6 @@ from glassway.pipeline.types import ChatRequest, ChatResponse
 from glassway.providers.codecs.openai import OpenAICodec
 from glassway.providers.dialect import MISTRAL, OPENROUTER
 from glassway.providers.retry_after import retry_after_s, seconds_in_message
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from pydantic_core import to_json
 
 CODEC = OpenAICodec()
 CALL = Call.start(ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
