@@ -8,13 +8,14 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from pydantic_core import from_json
+
 from glassway.pipeline.attempts import attempt
 from glassway.pipeline.call import Call, Limits
 from glassway.pipeline.errors import APIConnectionError, APIError, APITimeoutError, StreamInterruptedError
 from glassway.pipeline.stream import Stream
 from glassway.pipeline.types import ChatRequest
 from glassway.providers import HTTPProvider, OpenAICompatible
-from pydantic_core import from_json
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

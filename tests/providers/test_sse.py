@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from glassway.pipeline.errors import ResponseValidationError
-from glassway.providers.sse import Event, EventDecoder
 from hypothesis import given
 from hypothesis import strategies as st
+
+from glassway.pipeline.errors import ResponseValidationError
+from glassway.providers.sse import Event, EventDecoder
 
 
 def decoded(*pieces: bytes) -> list[Event]:
