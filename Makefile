@@ -13,7 +13,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-GENERATORS := docs/render.py
+GENERATORS := docs/render.py dashboards/build.py
 COVERED := pipeline/*,middlewares/*
 LEAST_COVERED := 95
 
@@ -56,7 +56,7 @@ lint: .venv/.for-dev
 types: .venv/.for-dev
 	@rm -rf build/typing
 	@mkdir -p build/typing/glassway
-	@for part in __init__.py __main__.py py.typed */__init__.py; do ln -s "../../../$${part%/__init__.py}" build/typing/glassway/; done
+	@for part in __init__.py __main__.py py.typed */__init__.py dashboards/; do ln -s "../../../$${part%/__init__.py}" build/typing/glassway/; done
 	@MYPYPATH=build/typing $(BIN)/mypy -p glassway | sed 's#build/typing/glassway/##'
 
 generated: .venv/.for-dev

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -121,6 +121,10 @@ def chat(
     prompt: Annotated[str, typer.Argument(help="What to ask; `-` reads standard input.")],
     model: Annotated[str | None, typer.Option("--model", "-m", metavar="VENDOR/MODEL", help="Whom to ask.")] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", help="A system prompt.")] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", metavar="FILE", help="A YAML configuration instead of the usual stack."),
+    ] = None,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer as it comes.")] = True,
     show: Annotated[
         Show | None, typer.Option("--show", help="What else, on standard error: waterfall on a terminal, else none.")
@@ -132,19 +136,19 @@ def chat(
     """
     from . import chat as command
 
-    command.chat(prompt, model=model, system=system, stream=stream, show=show)
+    command.chat(prompt, model=model, system=system, config=config, stream=stream, show=show)
 
 
 @app.command(
     short_help="What a stack does, or would do to a call.",
     epilog=_examples(
-        "glassway explain                                        the default stack",
+        "glassway explain                                        the usual stack",
         "glassway explain glassway.yaml --format mermaid",
         "glassway explain glassway.yaml -m fast --prompt 'Hi'    what would happen to this call",
     ),
 )
 def explain(
-    config: Annotated[Path | None, typer.Argument(help="A YAML configuration; without one, the default stack.")] = None,
+    config: Annotated[Path | None, typer.Argument(help="A YAML configuration; without one, the usual stack.")] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", help="Dry-run this prompt.")] = None,
     model: Annotated[
         str | None, typer.Option("--model", "-m", metavar="VENDOR/MODEL", help="Dry-run a call to it.")

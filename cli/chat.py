@@ -6,24 +6,28 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from ..pipeline.default import default_client
 from ..pipeline.errors import ConfigError, GlasswayError
+from .clients import client_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..pipeline.client import Client
     from ..pipeline.record import Record
     from .app import Show
 
 
-def chat(prompt: str, *, model: str | None, system: str | None, stream: bool, show: Show | None) -> None:
+def chat(
+    prompt: str, *, model: str | None, system: str | None, config: Path | None, stream: bool, show: Show | None
+) -> None:
     """Print the answer; then what `show` says, of a failed call too. Raises errors of `glassway.errors`."""
     text = sys.stdin.read() if prompt == "-" else prompt
     if not text.strip():
         raise ConfigError("Expected a prompt, found nothing. Give one: glassway chat 'What is 2+2?'")
     record: Record | None = None
     try:
-        with default_client() as client:
-            record = _answer(client, model or usual_model(), text, system, stream=stream)
+        with client_of(config) as client:
+            record = _answer(client, model or usual_model(client), text, system, stream=stream)
     except GlasswayError as error:
         record = error.record
         raise
@@ -31,8 +35,14 @@ def chat(prompt: str, *, model: str | None, system: str | None, stream: bool, sh
         _show(record, show or ("waterfall" if sys.stderr.isatty() else "none"))
 
 
-def usual_model() -> str:
-    """A usual model of the first vendor whose key is in the environment, else of the embedded one; says which."""
+def usual_model(client: Client) -> str:
+    """Whom to ask when nobody is named; says which, and why, on standard error.
+
+    The first model that the configuration names; else a usual one of the first vendor whose key is in the environment;
+    else the embedded one.
+    """
+    if named := client.registry.list():
+        return _said(named[0], "the configuration's first")
     from ..providers.catalogue import ROWS
 
     for row in ROWS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ..pipeline.pipeline import Pipeline
+    from ..providers.simulated import SeenRequest
 
     Shown = Callable[[ScenarioResult, int], object]
 
@@ -74,14 +76,25 @@ def run_tour(scenarios: Sequence[Scenario], *, fast: bool, seed: int, show: Show
         async with pipeline:
             await _connect(pipeline)
             for number, scenario in enumerate(scenarios, 1):
+                vendor.requests.clear()
                 with _waiting(scenario, number, len(scenarios), shown=waiting):
-                    results.append(await run_scenario(pipeline, scenario, run=f"demo-{seed}", pause_s=0 if fast else 1))
+                    result = await run_scenario(pipeline, scenario, run=f"demo-{seed}", pause_s=0 if fast else 1)
+                results.append(replace(result, received=tuple(_last_text(seen) for seen in vendor.requests)))
                 show(results[-1], number)
 
     with SimulatedServer(vendor).run_in_thread() as server:
         asyncio.run(tour(server))
     records = [told.record for result in results for told in result.calls]
     return totals_of(records, registry, ledger.total_usd)
+
+
+def _last_text(seen: SeenRequest) -> str:
+    """What the last message of a request says, in either vendor's protocol."""
+    messages = (seen.json or {}).get("messages")
+    content = messages[-1].get("content") if isinstance(messages, list) and messages else None
+    if isinstance(content, list):
+        return "".join(str(block.get("text", "")) for block in content)
+    return str(content or "")
 
 
 async def _connect(pipeline: Pipeline) -> None:

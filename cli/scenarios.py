@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..pipeline.call import CallOptions
@@ -60,7 +60,9 @@ class ScenarioResult:
     """A scenario that was run."""
 
     scenario: Scenario
-    calls: tuple[Told, ...] = field(default=())
+    calls: tuple[Told, ...]
+    received: tuple[str, ...] = ()
+    """The last message of each request as the vendor read it, where somebody looked."""
 
 
 def _ask(prompt: str, *, stream: bool = False, tools: tuple[Tool, ...] | None = None) -> ChatRequest:

@@ -38,6 +38,10 @@ def show_result(screen: Console, result: ScenarioResult, number: int) -> None:
             screen.print(Text(f"call {position} of {len(result.calls)}", style="bold"))
         show_call(screen, told)
         screen.print()
+    changed = [("vendor read", text) for text in _changed(result)]
+    if changed:
+        show_lines(screen, changed)
+        screen.print()
 
 
 def show_title(screen: Console, scenario: Scenario, number: int) -> None:
@@ -114,6 +118,12 @@ def _stage_table(totals: Totals) -> Table:
     for stage in totals.stages:
         table.add_row(stage.name, str(stage.runs), milliseconds(stage.self_s), milliseconds(stage.self_s / stage.runs))
     return table
+
+
+def _changed(result: ScenarioResult) -> list[str]:
+    """What reached the vendor otherwise than it was asked."""
+    asked = {message.text for told in result.calls for message in told.request.messages}
+    return [text for text in result.received if text not in asked]
 
 
 def _answer(told: Told) -> str:

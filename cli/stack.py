@@ -56,7 +56,7 @@ def demo_pipeline(
             Tracing(),
             Callbacks(on_success=[ledger.write], on_failure=[ledger.write]),
             Cost(),
-            Guardrails(["secrets", "prompt_injection"]),
+            Guardrails(["secrets", {"deny_list": {"words": ["ignore all previous instructions"]}}]),
             Cache(ttl_s=600),
             Fallback([BACKUP_MODEL]),
             Retry(attempts=2, initial_s=0.3 if waits else 0.01, random=random.Random(seed).random),  # noqa: S311 - jitter

@@ -42,6 +42,8 @@ class Row:
     note: str = ""
     self_s: float | None = None
     total_s: float | None = None
+    decided: bool = False
+    """Whether the call was answered or refused here."""
 
 
 def rows_of(record: Record) -> tuple[Row, ...]:
@@ -117,9 +119,9 @@ class _Reader:
 
     def _noted(self, row: Row, node: _Node) -> Row:
         if node.run.error and not any(inner.run.error for inner in node.inner):
-            return replace(row, note=f"refused: {node.run.error}")
+            return replace(row, note=f"refused: {node.run.error}", decided=True)
         answered = not node.inner and not node.run.error and node.run.depth > 0
-        return replace(row, note="answered here") if answered else row
+        return replace(row, note="answered here", decided=True) if answered else row
 
     def _between(self, outer: StageRun, before: StageRun, after: StageRun) -> Iterator[Row]:
         """Why a stage called the rest of the chain again."""

@@ -58,8 +58,9 @@ def _layout(record: Record, rows: Sequence[Row], width: int, ascii_only: bool) -
 
 
 def _label(row: Row, *, wide: bool) -> str:
-    text = f"{' ' * row.depth}{row.label}"
-    return f"{text}  {row.note}" if row.note and (wide or row.note.startswith(("refused", "answered"))) else text
+    """The name, indented by depth; what a stage decided stands beside it at any width, the rest where there is room."""
+    said = row.note if wide else row.note.partition(":")[0] if row.decided else ""
+    return f"{' ' * row.depth}{row.label}{f'  {said}' if said else ''}"
 
 
 def _header(layout: _Layout) -> str:

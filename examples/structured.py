@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import BaseModel, Field
+
 from glassway import Client, Pipeline
 from glassway.middlewares import Cost
 from glassway.providers import Simulated
-from pydantic import BaseModel, Field
 
 
 class Ticket(BaseModel):

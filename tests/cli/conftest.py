@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+
 from glassway.middlewares import Callbacks, Fallback, Retry, Timeout
 from glassway.pipeline.errors import GlasswayError, RateLimitError, ServiceUnavailableError
 from glassway.pipeline.pipeline import Pipeline

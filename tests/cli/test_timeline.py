@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from glassway.cli.timeline import milliseconds, rows_of
 from glassway.middlewares import Retry
 from glassway.pipeline.errors import BadRequestError, GuardrailViolation

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from glassway.cli.waterfall import waterfall
 from rich.console import Console
+
+from glassway.cli.waterfall import waterfall
 
 
 def _drawn(record, width, *, ascii_only=False):

@@ -1,0 +1,37 @@
+"""Every example runs as a reader would run it, and prints what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+SAYS = {
+    "callbacks.py": ("success: simulated/gpt-sim", "failure: simulated/gpt-sim@fail=server_error", "InternalServerError"),
+    "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
+    "fallback.py": ("#1 first: main/gpt-sim 503 overloaded", "#3 fallback: backup/claude-sim 200 ok", "moved from main/gpt-sim"),
+    "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
+    "streaming.py": ("chunks, the first after", "finish reason stop"),
+    "structured.py": ("Ticket(summary=", "city='Bergen'"),
+    "tools.py": ('get_weather({"city":"Oslo"})', "the model answers: The tool returned:"),
+}  # fmt: skip
+
+
+def test_every_example_is_tested():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SAYS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(SAYS))
+def test_example(name):
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", EXAMPLES / name], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stderr == ""
+    for part in SAYS[name]:
+        assert part in ran.stdout
