@@ -1,0 +1,180 @@
+"""A chat stream's chunks, with each text of each choice behind a window of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from ...pipeline.types import ChatChunk, ChoiceDelta, Delta, FunctionDelta, ReasoningDelta, ToolCallDelta
+from .judge import Bench
+from .tally import Tally
+from .texts import Text
+from .window import Window
+
+TEXTS: tuple[tuple[str, Literal["reasoning", "content", "refusal"]], ...] = (
+    ("reasoning_content", "reasoning"),
+    ("content", "content"),
+    ("refusal", "refusal"),
+)
+
+
+class Channel(NamedTuple):
+    """One text of a stream: `place` tells tool calls, and blocks of reasoning, apart."""
+
+    choice: int
+    kind: Literal["content", "reasoning", "refusal", "arguments", "block"]
+    place: int = 0
+
+    @property
+    def group(self) -> tuple[str, int]:
+        """Channels of a group grow together; when another group begins, what was held of the last one goes out first."""
+        if self.kind == "arguments":
+            return "arguments", self.place
+        return ("reasoning", 0) if self.kind in ("reasoning", "block") else ("answer", 0)
+
+
+class Screen:
+    """Passes chunks on as the rules allow. A chunk whose text is all held back, and that holds nothing else, is left out."""
+
+    def __init__(self, bench: Bench, tally: Tally) -> None:
+        self._bench = bench
+        self._tally = tally
+        self._windows: dict[Channel, Window] = {}
+        self._group: dict[int, tuple[str, int]] = {}
+        self._head = ChatChunk()
+        self._block_types: dict[Channel, str] = {}
+
+    def take(self, chunk: ChatChunk) -> list[ChatChunk]:
+        """What may go out now that `chunk` has come. Raises `GuardrailViolation`."""
+        self._head = ChatChunk(chunk.id, chunk.model, chunk.created)
+        earlier: list[ChatChunk] = []
+        choices = tuple(self._choice(choice, earlier) for choice in chunk.choices)
+        left = tuple(
+            after
+            for before, after in zip(chunk.choices, choices, strict=True)
+            if after == before or after != ChoiceDelta(after.index)
+        )
+        if left or chunk.usage is not None or chunk.extra or not chunk.choices:
+            earlier.append(chunk._replace(choices=left))
+        return earlier
+
+    def finish(self) -> list[ChatChunk]:
+        """What was still held: the stream is complete."""
+        rest = self._flush(list(self._windows))
+        for armed in self._bench.spans:
+            self._tally.judged(armed.rule)
+        return rest
+
+    def _choice(self, choice: ChoiceDelta, earlier: list[ChatChunk]) -> ChoiceDelta:
+        delta = choice.delta
+        earlier += self._regrouped(choice.index, delta)
+        changes: dict[str, Any] = {}
+        for name, kind in TEXTS:
+            piece = getattr(delta, name)
+            if piece:
+                changes[name] = self._feed(Channel(choice.index, kind), piece) or None
+        if delta.tool_calls:
+            changes["tool_calls"] = tuple(
+                call for piece in delta.tool_calls if (call := self._tool_call(choice.index, piece)) is not None
+            )
+        if delta.reasoning_blocks:
+            changes["reasoning_blocks"] = tuple(self._block(choice.index, piece) for piece in delta.reasoning_blocks)
+        if choice.finish_reason is not None:
+            return self._last(choice, delta._replace(**changes), earlier)
+        return choice._replace(delta=delta._replace(**changes), logprobs=None) if changes else choice
+
+    def _last(self, choice: ChoiceDelta, delta: Delta, earlier: list[ChatChunk]) -> ChoiceDelta:
+        """The choice ends: its text goes out before its finish."""
+        if delta.content or delta.reasoning_content or delta.refusal or delta.tool_calls or delta.reasoning_blocks:
+            earlier.append(self._head._replace(choices=(ChoiceDelta(choice.index, delta),)))
+            delta = Delta()
+        earlier += self._flush([channel for channel in self._windows if channel.choice == choice.index])
+        return choice._replace(delta=delta, logprobs=None)
+
+    def _regrouped(self, choice: int, delta: Delta) -> list[ChatChunk]:
+        groups = [channel.group for channel in _channels(choice, delta)]
+        out: list[ChatChunk] = []
+        for group in groups:
+            last = self._group.get(choice)
+            self._group[choice] = group
+            if last is not None and last != group:
+                out += self._flush(
+                    [channel for channel in self._windows if channel.choice == choice and channel.group == last]
+                )
+        return out
+
+    def _feed(self, channel: Channel, piece: str) -> str:
+        window = self._windows.get(channel)
+        if window is None:
+            window = self._windows[channel] = Window(self._bench.spans, self._tally, self._bench.max_chars)
+        return window.feed(piece)
+
+    def _tool_call(self, choice: int, piece: ToolCallDelta) -> ToolCallDelta | None:
+        if not piece.function.arguments:
+            return piece
+        after = self._feed(Channel(choice, "arguments", piece.index), piece.function.arguments)
+        piece = piece._replace(function=piece.function._replace(arguments=after or None))
+        return piece if piece != ToolCallDelta(piece.index) else None
+
+    def _block(self, choice: int, piece: ReasoningDelta) -> ReasoningDelta:
+        """A signature comes last; it is taken off a block whose text was changed, for which it does not hold."""
+        channel = Channel(choice, "block", piece.index)
+        self._block_types.setdefault(channel, piece.type)
+        if piece.text:
+            piece = piece._replace(text=self._feed(channel, piece.text) or None)
+        if piece.signature is not None and channel in self._windows:
+            window = self._windows[channel]
+            rest = window.flush()
+            piece = piece._replace(
+                text=(piece.text or "") + rest or None, signature=None if window.changed else piece.signature
+            )
+        return piece
+
+    def _flush(self, channels: Sequence[Channel]) -> list[ChatChunk]:
+        rests = [(channel, self._windows[channel].flush()) for channel in channels]
+        return [
+            self._head._replace(choices=(ChoiceDelta(channel.choice, self._delta(channel, rest)),))
+            for channel, rest in rests
+            if rest
+        ]
+
+    def _delta(self, channel: Channel, text: str) -> Delta:
+        if channel.kind == "arguments":
+            return Delta(tool_calls=(ToolCallDelta(channel.place, function=FunctionDelta(arguments=text)),))
+        if channel.kind == "block":
+            return Delta(reasoning_blocks=(ReasoningDelta(channel.place, self._block_types[channel], text),))
+        if channel.kind == "reasoning":
+            return Delta(reasoning_content=text)
+        return Delta(content=text) if channel.kind == "content" else Delta(refusal=text)
+
+
+def pieces_of(chunk: ChatChunk) -> list[tuple[Channel, str]]:
+    """Every piece of text in a chunk, with its channel."""
+    return [pair for choice in chunk.choices for pair in _pieces(choice.index, choice.delta)]
+
+
+def texts_of_stream(chunks: Sequence[ChatChunk]) -> dict[Channel, Text]:
+    """The whole text of each channel."""
+    joined: dict[Channel, list[str]] = {}
+    for chunk in chunks:
+        for channel, piece in pieces_of(chunk):
+            joined.setdefault(channel, []).append(piece)
+    return {
+        channel: Text("reasoning" if channel.kind == "block" else channel.kind, "".join(pieces))
+        for channel, pieces in joined.items()
+    }
+
+
+def _channels(choice: int, delta: Delta) -> list[Channel]:
+    return [channel for channel, _ in _pieces(choice, delta)]
+
+
+def _pieces(choice: int, delta: Delta) -> list[tuple[Channel, str]]:
+    found = [(Channel(choice, kind), piece) for name, kind in TEXTS if (piece := getattr(delta, name))]
+    found += [(Channel(choice, "block", block.index), block.text) for block in delta.reasoning_blocks if block.text]
+    found += [
+        (Channel(choice, "arguments", call.index), call.function.arguments)
+        for call in delta.tool_calls
+        if call.function.arguments
+    ]
+    return found

@@ -1,0 +1,139 @@
+"""Finding stretches of text, in a whole text or in one that is still growing: with the same result."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Span(NamedTuple):
+    """`text[start:end]` is a `label`."""
+
+    start: int
+    end: int
+    label: str
+
+
+class Scanner(Protocol):
+    """Looks for one thing."""
+
+    def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:
+        """Spans from `start` on that further text cannot change, and the position up to which that is decided.
+
+        `base`: how many characters came before `text`. `final`: no further text will come, all of it is decided.
+        """
+        ...
+
+
+Validate = Callable[[re.Match[str]], "tuple[int, int] | None"]
+"""What of a match counts; None if nothing does (a wrong check digit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """Finds matches of a pattern that pass a check.
+
+    `opening` matches, at the end of a text, whatever may be the beginning of a match: nothing from there on is decided.
+    A number says the same of that many last characters. A match that ends less than `margin` characters before the end
+    may still change. `hints`: lower-case pieces, one of which is in every match: without them no pattern is run.
+    """
+
+    label: str
+    pattern: re.Pattern[str]
+    opening: re.Pattern[str] | int
+    margin: int = 1
+    hints: tuple[str, ...] = ()
+    validate: Validate | None = None
+
+    def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:  # noqa: ARG002 - patterns do not count
+        """See `Scanner`."""
+        limit = len(text) if final else self._open_from(text, start)
+        if limit <= start and not final:
+            return [], start
+        if self.hints and not self._hinted(text, start):
+            return [], max(start, limit)
+        return self._search(text, start, limit, final)
+
+    def _search(self, text: str, start: int, limit: int, final: bool) -> tuple[list[Span], int]:
+        found: list[Span] = []
+        position = start
+        while (match := self.pattern.search(text, position)) is not None:
+            if match.start() >= limit and not final:
+                break
+            if not final and match.end() + self.margin > len(text):
+                limit = min(limit, match.start())
+                break
+            counts = match.span() if self.validate is None else self.validate(match)
+            if counts is None or counts[0] == counts[1]:
+                position = match.start() + 1
+                if position > len(text):
+                    break
+            else:
+                found.append(Span(counts[0], counts[1], match.lastgroup or self.label))
+                position = counts[1]
+        return found, max(position if found else start, limit)
+
+    def _open_from(self, text: str, start: int) -> int:
+        if isinstance(self.opening, int):
+            return max(start, len(text) - self.opening)
+        opened = self.opening.search(text, start)
+        return opened.start() if opened is not None else len(text)
+
+    def _hinted(self, text: str, start: int) -> bool:
+        lowered = text[start:].lower()
+        return any(hint in lowered for hint in self.hints)
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """Everything behind the first `max_chars` characters. `at_once`: say so before the text is whole."""
+
+    max_chars: int
+    label: str
+    at_once: bool = False
+
+    def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:
+        """See `Scanner`."""
+        excess = max(self.max_chars - base, start)
+        if len(text) <= excess:
+            return [], len(text)
+        if final or self.at_once:
+            return [Span(excess, len(text), self.label)], len(text)
+        return [], excess
+
+
+def find(scanners: Iterable[Scanner], text: str) -> list[Span]:
+    """All spans of a whole text."""
+    return [span for scanner in scanners for span in scanner.scan(text, 0, 0, True)[0]]
+
+
+def merged(spans: Iterable[Span]) -> list[Span]:
+    """Spans that overlap as one, under the name of the one that begins first, or of the longer."""
+    regions: list[Span] = []
+    for span in sorted(spans, key=_by_start):
+        if regions and span.start < regions[-1].end:
+            regions[-1] = regions[-1]._replace(end=max(regions[-1].end, span.end))
+        else:
+            regions.append(span)
+    return regions
+
+
+def replaced(text: str, regions: Sequence[Span], start: int = 0, end: int | None = None) -> str:
+    """`text[start:end]` with a mark instead of each region."""
+    pieces: list[str] = []
+    for region in regions:
+        pieces += (text[start : region.start], mark(region.label))
+        start = region.end
+    pieces.append(text[start:end])
+    return "".join(pieces)
+
+
+def mark(label: str) -> str:
+    """What stands in for a finding."""
+    return f"[REDACTED:{label}]"
+
+
+def _by_start(span: Span) -> tuple[int, int, str]:
+    return span.start, -span.end, span.label
