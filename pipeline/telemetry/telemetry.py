@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.sdk.trace.sampling import Sampler
+    from opentelemetry.trace import TracerProvider
     from prometheus_client import CollectorRegistry
 
     from ..call import CallOptions
@@ -36,8 +37,8 @@ logger = logging.getLogger("glassway")
 class Telemetry:
     """Metrics of every call and, where somebody wants them, traces. Never breaks, delays or fails a call.
 
-    Traces go to `span_processors` and `span_exporters` if there are any; otherwise to the global OpenTelemetry tracer
-    provider if the application has set one; otherwise no span is made and nothing is paid.
+    Traces go to `span_processors` and `span_exporters` if there are any; otherwise to `tracer_provider`, or the global
+    OpenTelemetry one if the application has set it; otherwise no span is made and nothing is paid.
 
     `metrics`: whether to count at all; into `registry`, the process's Prometheus registry by default, and into
     instruments of `meter_provider` if given.
@@ -62,6 +63,7 @@ class Telemetry:
         span_processors: Sequence[SpanProcessor] = (),
         span_exporters: Sequence[SpanExporter] = (),
         resource: Resource | None = None,
+        tracer_provider: TracerProvider | None = None,
         sampler: Sampler | None = None,
         keep: Keep = KEEP_ALL,
         trust: Trust = "always",
@@ -88,6 +90,7 @@ class Telemetry:
         self._meter_provider = meter_provider
         self._limits = dict(label_limits or {})
         self._follow_global = follow_global
+        self._provider = tracer_provider
         self._lock = threading.Lock()
         self._started = False
         self._metrics: tuple[CallMetrics, ...] = ()
@@ -229,15 +232,21 @@ class Telemetry:
 
     def _of_global(self) -> ForeignTraces | None:
         """The application's tracer provider, if it has set one; looked up at every call, for it may come late."""
-        api = sys.modules.get("opentelemetry.trace")
-        if api is None or not self._follow_global:
+        provider = self._provider or self._global_provider()
+        if provider is None:
             return None
-        provider = api.get_tracer_provider()
         if self._foreign is None or self._foreign.provider is not provider:
             from .foreign import ForeignTraces
 
             self._foreign = ForeignTraces(self, provider)
         return self._foreign if self._foreign.real else None
+
+    def _global_provider(self) -> TracerProvider | None:
+        api = sys.modules.get("opentelemetry.trace")
+        if api is None or not self._follow_global:
+            return None
+        provider: TracerProvider = api.get_tracer_provider()
+        return provider
 
     def trace_counts(self) -> TraceCounts:
         """What became of kept traces so far."""
