@@ -6,10 +6,11 @@ import decimal
 from decimal import Decimal
 
 import pytest
-from glassway.pipeline.pricing import ContextTier, Price, Rates, bill, usd
-from glassway.pipeline.types import CompletionTokensDetails, PromptTokensDetails, Usage
 from hypothesis import given
 from hypothesis import strategies as st
+
+from glassway.pipeline.pricing import ContextTier, Price, Rates, bill, usd
+from glassway.pipeline.types import CompletionTokensDetails, PromptTokensDetails, Usage
 
 FULL = Price(
     Rates(

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 import pytest
+
 from glassway.middlewares.cost import Cost
 from glassway.pipeline.call import Call, CallOptions, Target
 from glassway.pipeline.errors import (

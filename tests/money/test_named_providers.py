@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+
 from glassway.middlewares import Cache, Cost
 from glassway.pipeline.facts import COST_RANGE
 from glassway.pipeline.pipeline import Pipeline

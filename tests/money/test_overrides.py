@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+
 from glassway.pipeline.errors import ConfigError
 from glassway.pipeline.overrides import with_overrides
 from glassway.pipeline.pricing import OVERRIDE, Sought, bill, default_prices, find_price

@@ -12,11 +12,12 @@ import pytest
 from genai_prices.data import providers as published
 from genai_prices.types import ConditionalPrice, TimeOfDateConstraint
 from genai_prices.types import Usage as PublishedUsage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from glassway.pipeline.pricing import Price, Sought, bill, default_prices, find_price
 from glassway.pipeline.types import PromptTokensDetails, Usage
 from glassway.providers.prices.table import _IDS
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 15, 12, tzinfo=UTC)
 TABLE = default_prices()

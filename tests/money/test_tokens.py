@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from glassway.pipeline.tokens import estimate_request_tokens, estimate_response_tokens, estimate_tokens
 from glassway.pipeline.types import ChatRequest, ChatResponse, Message, Request
 from glassway.providers.codecs.anthropic_inbound import canonical_request
-from hypothesis import given
-from hypothesis import strategies as st
 
 CORPUS = Path(os.environ.get("GLASSWAY_CORPUS") or Path(__file__).parents[2].parent / "shared" / "corpus")
 MEDIA = ('"image_url"', '"type": "image"', '"input_audio"', '"type": "file"', '"document"', '"video_url"')
