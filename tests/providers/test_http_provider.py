@@ -6,6 +6,8 @@ import asyncio
 import gc
 import gzip
 import pickle
+import subprocess
+import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -620,3 +622,9 @@ async def test_the_simulated_vendor_answers_in_process(dialect: Any, stream: boo
     assert response.text
     assert response.usage is not None
     await pipeline.aclose()
+
+
+def test_importing_the_providers_loads_no_httpx() -> None:
+    code = "import sys, glassway.providers, glassway.providers.catalogue; print('httpx' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
