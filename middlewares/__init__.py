@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .cache import Cache
-from .callbacks import CallEvent, Callbacks
+from .callbacks import Callbacks, CallEvent
 from .cost import Cost
 from .fallback import Fallback
+from .guardrails import Guardrails
 from .retry import Retry
 from .timeout import Timeout
 from .tracing import Tracing
 
-__all__ = ["Cache", "CallEvent", "Callbacks", "Cost", "Fallback", "Retry", "Timeout", "Tracing"]
+__all__ = ["Cache", "CallEvent", "Callbacks", "Cost", "Fallback", "Guardrails", "Retry", "Timeout", "Tracing"]
