@@ -151,7 +151,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "A stream that breaks off",
         "Never a short success: the call ends interrupted, with what had arrived, and its cost is an estimate.",
         _ask("Tell me about lighthouses.", stream=True),
-        fault="cut,after_chunks=6,model=gpt-*",
+        fault="cut,after_chunks=16,model=gpt-*",
         ends="interrupted",
     ),
 )
