@@ -6,10 +6,12 @@ that a scrape shows are prometheus-client's, exemplars included.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from weakref import WeakSet
 
 from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.core import Metric as Family
@@ -78,6 +80,7 @@ class Board(Collector):
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
+        _boards.add(self)
         self._metrics: dict[str, Metric] = {}
         self._numbers: dict[str, dict[Labels, Number]] = {}
         self._distributions: dict[str, dict[Labels, Distribution]] = {}
@@ -122,3 +125,23 @@ def _family(metric: Metric) -> HistogramMetricFamily | CounterMetricFamily | Gau
     if metric.kind == "counter":
         return CounterMetricFamily(metric.prometheus, metric.doc, labels=metric.label_names)
     return GaugeMetricFamily(metric.prometheus, metric.doc, labels=metric.label_names)
+
+
+_boards: WeakSet[Board] = WeakSet()
+_held: list[Board] = []
+
+
+def _hold_all() -> None:
+    """A child that is forked while another thread counts would inherit a lock that nobody releases."""
+    _held.extend(_boards)
+    for board in _held:
+        board.lock.acquire()
+
+
+def _release_all() -> None:
+    for board in _held:
+        board.lock.release()
+    _held.clear()
+
+
+os.register_at_fork(before=_hold_all, after_in_parent=_release_all, after_in_child=_release_all)

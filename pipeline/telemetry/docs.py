@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from . import names
 from .schema import Attribute, Label, Metric
 
+_EVENTS = f"""Each is a fact that a stage wrote; its attributes are the fact's fields behind the event's name. A fact of your own
+stages becomes `{names.FACT_EVENT}.<slot>`. Captured content may also come as `{names.CONTENT_EVENT}`."""
+
 
 def page() -> str:
     """The whole page."""
@@ -28,8 +31,7 @@ def page() -> str:
         "",
         "## Span events",
         "",
-        "Each is a fact that a stage wrote; its attributes are the fact's fields behind the event's name. A fact of your own "
-        f"stages becomes `{names.FACT_EVENT}.<slot>`. Captured content may also come as `{names.CONTENT_EVENT}`.",
+        _EVENTS,
         "",
         "| Event | Fields | Meaning |",
         "| --- | --- | --- |",

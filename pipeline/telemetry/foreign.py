@@ -99,12 +99,14 @@ class ForeignCall(CurrentSpan):
     def finish(self, record: Record) -> bool:
         """Make the stages' spans and end the call's."""
         trace, span = self._trace, self._span
-        if trace.traced:
-            self._stages(record)
-            self._describe(record)
-        for attempt in self._attempts.values():
-            attempt.end(self._wall_ns(trace.end_ns))
-        span.end(self._wall_ns(trace.end_ns))
+        try:
+            if trace.traced:
+                self._describe(record)
+                self._stages(record)
+        finally:  # a redaction hook may raise; no span is left open
+            for attempt in self._attempts.values():
+                attempt.end(self._wall_ns(trace.end_ns))
+            span.end(self._wall_ns(trace.end_ns))
         return trace.traced and span.get_span_context().trace_flags.sampled
 
     @property

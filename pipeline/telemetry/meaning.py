@@ -44,7 +44,11 @@ class Meaning:
         for key in policy.metadata:
             if key in call.options.metadata:
                 self.attributes[names.METADATA.name.replace("*", key)] = call.options.metadata[key]
-        self.request: Request | None = call.request if self.capture != "off" else None
+        self.request: Request | None = None
+        if self.capture != "off":
+            self.request = call.request
+            if stops := getattr(call.request, "stop_sequences", ()):
+                self.attributes[names.STOP.name] = list(stops)
         self.response: Response | None = None
 
     def ended(self, outcome: Outcome) -> None:

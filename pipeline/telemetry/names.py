@@ -88,7 +88,6 @@ REASONING_TOKENS = Attribute("gen_ai.usage.reasoning.output_tokens", "int", "Par
 USAGE_COST = Attribute("gen_ai.usage.cost", "double", "US dollars, under the name that Langfuse reads; not in the convention.")
 INPUT_MESSAGES = Attribute("gen_ai.input.messages", "string", "JSON, in the convention's schema; only with content capture.")
 OUTPUT_MESSAGES = Attribute("gen_ai.output.messages", "string", "JSON, in the convention's schema; only with content capture.")
-SYSTEM_INSTRUCTIONS = Attribute("gen_ai.system_instructions", "string", "JSON parts; only with content capture.")
 TOOL_DEFINITIONS = Attribute("gen_ai.tool.definitions", "string", "JSON; only with content capture.")
 CONTENT_EVENT: Final = "gen_ai.client.inference.operation.details"
 

@@ -136,13 +136,12 @@ class Telemetry:
         try:
             if not self._started:
                 self._start()
-            trace = self._begin(request, options, clock)
             for counted in self._metrics:
                 counted.begin(stream=request.stream)
+            return self._begin(request, options, clock)
         except Exception as error:  # noqa: BLE001 - telemetry never hurts, and the text of an error may hold content
             logger.error("Telemetry failed at a call's begin (%s); the call goes on untraced.", told(error))
             return Trace(clock) if self._metrics else None
-        return trace
 
     def attach(self, trace: Trace) -> object:
         """Make the call's span the current one for the code of stages. Returns a token for `detach`."""
@@ -155,12 +154,16 @@ class Telemetry:
 
     def finish(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - part of the interface
         """A call has ended: decide on its trace, count, and queue what is kept."""
+        exemplar = None
         try:
             exemplar = _finish_trace(record)
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.error("The spans of a call could not be made (%s); the call is not affected.", told(error))
+        try:
             for counted in self._metrics:
                 counted.finish(record, exemplar)
         except Exception as error:  # noqa: BLE001 - as above
-            logger.error("Telemetry failed at a call's end (%s); the call is not affected.", told(error))
+            logger.error("A call could not be counted (%s); the call is not affected.", told(error))
 
     def flush(self, timeout_s: float = 5.0) -> bool:
         """Wait until everything kept so far is handed over, at most `timeout_s` seconds. Whether it all was."""

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
+import textwrap
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
@@ -74,10 +82,6 @@ async def test_retries_never_count_tokens_twice(recorded: Any, ask: Any, stream:
 
 
 async def test_tokens_of_an_attempt_that_bought_nothing_are_waste(recorded: Any, ask: Any) -> None:
-    async def bill(call: Call, call_next: Handler) -> Reply:
-        call.trail  # noqa: B018
-        return await call_next(call)
-
     class Charging(FakeProvider):
         async def __call__(self, call: Call) -> Reply:
             if call.attempt is not None and call.attempt.number == 1:
@@ -85,7 +89,7 @@ async def test_tokens_of_an_attempt_that_bought_nothing_are_waste(recorded: Any,
             return await super().__call__(call)
 
     stack = Pipeline(
-        [bill, Retry(attempts=2)], Charging([LIMITED, Scripted()]), telemetry=recorded.telemetry, clock=FakeClock()
+        [Retry(attempts=2)], Charging([LIMITED, Scripted()]), telemetry=recorded.telemetry, clock=FakeClock()
     )
     await stack.send(ask())
     metrics = recorded.metrics
@@ -219,7 +223,6 @@ async def test_two_telemetries_share_the_families_of_a_registry(ask: Any) -> Non
 
 
 async def test_observers_that_raise_are_counted(recorded: Any, ask: Any) -> None:
-    before = recorded.metrics["glassway_observer_failures_total"] if recorded.metrics else 0
     await Pipeline([], FakeProvider(), telemetry=recorded.telemetry).send(ask())
     before = recorded.metrics["glassway_observer_failures_total"]
     notify(lambda _: 1 / 0, Outcome("completed"))
@@ -271,3 +274,40 @@ async def _send(stack: Pipeline, request: Any, times: int) -> None:
 
 def _samples(registry: CollectorRegistry) -> dict[str, float]:
     return {f"{s.name}{s.labels}": s.value for family in registry.collect() for s in family.samples}
+
+
+async def test_the_same_numbers_go_to_opentelemetry_instruments(ask: Any) -> None:
+    reader = InMemoryMetricReader()
+    telemetry = Telemetry(
+        registry=CollectorRegistry(),
+        meter_provider=MeterProvider([reader], shutdown_on_exit=False),
+        span_exporters=[InMemorySpanExporter()],
+    )
+    stream = await Pipeline([], FakeProvider(), telemetry=telemetry).send(ask(stream=True))
+    trace_id = (await stream.response()).trace_id
+    found = {m.name: m for r in reader.get_metrics_data().resource_metrics for s in r.scope_metrics for m in s.metrics}
+    assert found["glassway.calls"].data.data_points[0].value == 1
+    assert dict(found["glassway.calls"].data.data_points[0].attributes)["model"] == "m"
+    [duration] = found["glassway.call.duration"].data.data_points
+    assert [f"{exemplar.trace_id:032x}" for exemplar in duration.exemplars] == [trace_id]
+
+
+def test_several_processes_count_into_the_client_s_files(tmp_path: Path) -> None:
+    program = """
+        import asyncio, sys
+        from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+        from glassway.pipeline.pipeline import Pipeline
+        from glassway.pipeline.types import ChatRequest
+        from glassway.testing import FakeProvider
+        request = ChatRequest(model="fake/m", messages=[{"role": "user", "content": "x"}])
+        asyncio.run(Pipeline([], FakeProvider()).send(request))
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        print(generate_latest(registry).decode())
+    """
+    environ = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    for times in (1, 2):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)], env=environ, capture_output=True, text=True, timeout=60
+        )
+        assert f'operation="chat",provider="fake"}} {times}.0' in done.stdout, done.stderr
