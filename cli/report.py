@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..pipeline.facts import CACHE, COST, GUARDRAILS, TRANSLATION
 from .timeline import milliseconds
@@ -11,7 +11,7 @@ from .timeline import milliseconds
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ..pipeline.facts import Attempt, CostLine
+    from ..pipeline.facts import Attempt, CostLine, GuardrailVerdict
     from ..pipeline.record import Record
 
 Line = tuple[str, str]
@@ -88,15 +88,21 @@ def _facts(record: Record) -> Iterator[Line]:
         yield "cache", " ".join(filter(None, (cache.verdict, f"({cache.reason})" if cache.reason else "")))
     verdicts = record.get(GUARDRAILS)
     if verdicts:
-        yield "guardrails", ", ".join(_verdict(verdict) for verdict in verdicts)
+        yield "guardrails", _verdicts(verdicts)
     translated = [item for item in record.get(TRANSLATION) if item.action != "kept"]
     if translated:
         yield "translated", ", ".join(f"{item.parameter} {item.action}" for item in translated)
 
 
-def _verdict(verdict: Any) -> str:
-    count = f" {verdict.count}" if verdict.count else ""
-    return f"{verdict.rule} {verdict.verdict}{count} ({verdict.side})"
+def _verdicts(verdicts: Sequence[GuardrailVerdict]) -> str:
+    """What rules found, each by name; those that found nothing are counted."""
+    said = []
+    for verdict in verdicts:
+        if verdict.verdict != "passed":
+            count = f" {verdict.count}" if verdict.count else ""
+            said.append(f"{verdict.rule} {verdict.verdict.replace('_', ' ')}{count} ({verdict.side})")
+    passed = sum(verdict.verdict == "passed" for verdict in verdicts)
+    return ", ".join([*said, f"{passed} passed"] if passed else said)
 
 
 def _ids(record: Record) -> str:

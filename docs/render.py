@@ -46,9 +46,8 @@ def rendered(text: str) -> str:
 
 
 def shape(text: str) -> str:
-    """What stays the same from run to run."""
-    text = _NUMBERS.sub("0", _IDS.sub("ID", _BARS.sub(" ", text)))
-    return re.sub(r"[ \t]+", " ", text)
+    """What stays the same from run to run: longer numbers also break lines elsewhere."""
+    return " ".join(_NUMBERS.sub("0", _IDS.sub("ID", _BARS.sub(" ", text))).split())
 
 
 def _up_to_date(page: Path, *, write: bool) -> bool:
