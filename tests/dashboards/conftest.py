@@ -11,10 +11,14 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from prometheus_client import CollectorRegistry, start_http_server
+
 from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
 from glassway.cli.stack import Ledger, demo_pipeline
@@ -24,8 +28,6 @@ from glassway.pipeline.errors import StreamInterruptedError
 from glassway.pipeline.types import Usage
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 from glassway.testing import FakeProvider, Scripted
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from prometheus_client import CollectorRegistry, start_http_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -242,3 +244,31 @@ def eventually(load: Load) -> Callable[[Callable[[], bool], Callable[[], object]
         wait_until(done, left_s, lambda: (complaint(), load.failure))
 
     return wait
+
+
+@pytest.fixture
+def traces_taken() -> list[bytes]:
+    """The bodies that `otlp_url` was sent."""
+    return []
+
+
+@pytest.fixture
+def otlp_url(traces_taken: list[bytes]) -> Iterator[str]:
+    """An endpoint that takes whatever is sent to it."""
+
+    class Taker(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            traces_taken.append(self.rfile.read(int(self.headers["content-length"])))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Taker) as server:
+        thread = threading.Thread(target=server.serve_forever, name="otlp")
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join(_END_S)

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from glassway.dashboards.overview import ROWS, overview
 from glassway.dashboards.promql import ZERO
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from glassway.dashboards import build
 from glassway.dashboards.board import Panel
 from glassway.dashboards.overview import ROWS, UID, overview
