@@ -115,6 +115,8 @@ class Outbox:
     def _shut_down(self) -> None:
         for provider in self._providers:
             provider.shutdown()
+        if self._providers:
+            return  # they send through the same processors and exporters, and have shut them down
         for processor in self.processors:
             processor.shutdown()
         for exporter in self.exporters:
