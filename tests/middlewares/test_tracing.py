@@ -121,6 +121,18 @@ async def test_a_hit_links_to_the_trace_that_filled_the_entry_and_spends_nothing
     assert_conformant(recorded.spans, recorded.metrics)
 
 
+async def test_an_answer_from_the_cache_reports_no_usage_even_after_a_try_that_spent_some(recorded: Any) -> None:
+    async def cache_at_last(call: Call, call_next: Handler) -> Reply:
+        await call_next(call)
+        call.set(CACHE, CacheVerdict("hit", "k"))
+        return ChatResponse(choices=(Choice(message=Message(role="assistant", content="kept")),))
+
+    await Pipeline([Tracing(), cache_at_last], FakeProvider(), telemetry=recorded.telemetry).send(request())
+    call, attempt = recorded.spans[0], recorded.spans[-1]
+    assert names.INPUT_TOKENS.name not in call.attributes
+    assert attempt.attributes[names.ATTEMPT_INPUT.name] == 10
+
+
 async def test_facts_of_a_user_s_stage_are_events(recorded: Any) -> None:
     basket: Slot[int] = Slot("basket", "How many things.")
 
