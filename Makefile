@@ -47,7 +47,7 @@ clean:
 # -- checks
 
 format-check: .venv/.for-dev
-	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
 
 lint: .venv/.for-dev
 	@$(BIN)/ruff check --quiet .

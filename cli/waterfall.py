@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from .timeline import Doing, Row, milliseconds, rows_of
@@ -72,8 +73,8 @@ def _header(layout: _Layout) -> str:
 def _line(row: Row, layout: _Layout, line: Text, *, wide: bool) -> Text:
     style = _STYLES[row.state]
     line.append(f"{_fit(_label(row, wide=wide), layout.label)}  ", style=style if row.state != "ok" else None)
-    for glyph, doing in _cells(row, layout):
-        line.append(glyph, style=_PIECE_STYLES.get(doing) or style if doing else None)
+    for (_, doing), cells in groupby(_cells(row, layout)):
+        line.append("".join(glyph for glyph, _ in cells), style=_PIECE_STYLES[doing] or style if doing else None)
     if row.total_s is not None and row.self_s is not None:
         line.append(f"  {milliseconds(row.self_s):>{_TIME_COLUMN}} {milliseconds(row.total_s):>{_TIME_COLUMN}}")
     line.rstrip()
@@ -114,4 +115,7 @@ def _footer(record: Record, layout: _Layout) -> list[str]:
     legend = f"{glyphs['own']} busy itself   {glyphs['inner']} waiting for inside{streaming}   {glyphs['wait']} pause"
     own_s = sum(run.self_s for run in record.stages)
     consumer = f" + {milliseconds(record.consumer_s)} of the consumer" if record.stream else ""
-    return [legend, f"self times add up: {milliseconds(own_s)}{consumer} = {milliseconds(record.duration_s)}"]
+    return [
+        legend,
+        f"self times add up: {milliseconds(own_s)}{consumer} = the call's {milliseconds(record.duration_s)}",
+    ]
