@@ -18,6 +18,9 @@ TEXTS: tuple[tuple[str, Literal["reasoning", "content", "refusal"]], ...] = (
 )
 
 
+_ANSWER = ("answer", 0)
+
+
 class Channel(NamedTuple):
     """One text of a stream: `place` tells tool calls, and blocks of reasoning, apart."""
 
@@ -30,7 +33,7 @@ class Channel(NamedTuple):
         """Channels of a group grow together; when another group begins, what was held of the last one goes out first."""
         if self.kind == "arguments":
             return "arguments", self.place
-        return ("reasoning", 0) if self.kind in ("reasoning", "block") else ("answer", 0)
+        return ("reasoning", 0) if self.kind in ("reasoning", "block") else _ANSWER
 
 
 class Screen:
@@ -46,6 +49,8 @@ class Screen:
 
     def take(self, chunk: ChatChunk) -> list[ChatChunk]:
         """What may go out now that `chunk` has come. Raises `GuardrailViolation`."""
+        if (plain := self._plain(chunk)) is not None:
+            return plain
         self._head = ChatChunk(chunk.id, chunk.model, chunk.created)
         earlier: list[ChatChunk] = []
         choices = tuple(self._choice(choice, earlier) for choice in chunk.choices)
@@ -57,6 +62,23 @@ class Screen:
         if left or chunk.usage is not None or chunk.extra or not chunk.choices:
             earlier.append(chunk._replace(choices=left))
         return earlier
+
+    def _plain(self, chunk: ChatChunk) -> list[ChatChunk] | None:
+        """The short way for what most chunks are: more text for the only choice, in the field that grew last."""
+        if len(chunk.choices) != 1 or chunk.usage is not None or chunk.extra:
+            return None
+        choice = chunk.choices[0]
+        piece = choice.delta.content
+        if (
+            not piece
+            or choice != ChoiceDelta(choice.index, Delta(None, piece))
+            or self._group.get(choice.index) != _ANSWER
+        ):
+            return None
+        after = self._feed(Channel(choice.index, "content"), piece)
+        if after == piece:
+            return [chunk]
+        return [chunk._replace(choices=(ChoiceDelta(choice.index, Delta(None, after)),))] if after else []
 
     def finish(self) -> list[ChatChunk]:
         """What was still held: the stream is complete."""

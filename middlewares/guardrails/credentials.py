@@ -8,20 +8,22 @@ import re
 from collections import Counter
 from math import log2
 
+from .pii import ALNUM
 from .span import Detector
 
+# Repeats are bounded so that a long run of letters and digits is neither held back whole nor looked at again and again.
 _TOKENS = {
-    "stripe_key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,}",
-    "api_key": r"(?:sk|gsk|xai|pplx|nvapi)[-_](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,}",
+    "stripe_key": r"[rs]k_(?:live|test)_[A-Za-z0-9]{16,512}",
+    "api_key": r"(?:sk|gsk|xai|pplx|nvapi)[-_](?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,512}",
     "aws_key": r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}",
-    "github_token": r"(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{22,})",
-    "gitlab_token": r"glpat-[A-Za-z0-9_-]{20,}",
-    "slack_token": r"xox[abeoprs]-[A-Za-z0-9-]{10,}",
+    "github_token": r"(?:gh[pousr]_[A-Za-z0-9]{36,512}|github_pat_[A-Za-z0-9_]{22,512})",
+    "gitlab_token": r"glpat-[A-Za-z0-9_-]{20,512}",
+    "slack_token": r"xox[abeoprs]-[A-Za-z0-9-]{10,512}",
     "google_key": r"AIza[A-Za-z0-9_-]{35}",
-    "huggingface_token": r"hf_[A-Za-z0-9]{30,}",
-    "package_token": r"(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,})",
-    "sendgrid_key": r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}",
-    "jwt": r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    "huggingface_token": r"hf_[A-Za-z0-9]{30,512}",
+    "package_token": r"(?:npm_[A-Za-z0-9]{36}|pypi-[A-Za-z0-9_-]{50,512})",
+    "sendgrid_key": r"SG\.[A-Za-z0-9_-]{16,512}\.[A-Za-z0-9_-]{16,512}",
+    "jwt": r"eyJ[A-Za-z0-9_-]{8,1024}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{0,1024}",
 }
 
 _HINTS = ("sk-", "sk_", "xai-", "pplx-", "nvapi-", "akia", "asia", "abia", "acca", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_",
@@ -50,6 +52,9 @@ DETECTORS: tuple[Detector, ...] = (
         re.compile(rf"-----BEGIN {_KEY_TYPE}(?:[A-Za-z0-9+/=\s\\:,]|-(?!----))*(?:-----END {_KEY_TYPE})?"),
         re.compile(r"(?:-{1,5}|-----B[A-Z0-9 ]{0,60}-{0,5})\Z"),
         margin=80,
+        shortest=27,
+        ends=ALNUM | set(" -"),
+        signed=True,
         hints=("-----begin",),
     ),
     Detector(
@@ -57,17 +62,22 @@ DETECTORS: tuple[Detector, ...] = (
         re.compile(
             r"(?<![A-Za-z0-9])(?:" + "|".join(f"(?P<{label}>{pattern})" for label, pattern in _TOKENS.items()) + ")"
         ),
-        re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_.-]+\Z"),
+        re.compile(r"[A-Za-z0-9_.-]{1,2048}\Z"),
+        shortest=14,
+        ends=ALNUM | set("_.-"),
+        signed=True,
         hints=_HINTS,
     ),
     Detector(
         "assigned_secret",
         re.compile(
-            rf"(?i:{'|'.join(_NAMES)})s?[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"']?(?P<assigned_secret>[A-Za-z0-9_+/.~-]{{16,}}={{0,2}})"
+            rf"(?i:{'|'.join(_NAMES)})s?[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"']?(?P<assigned_secret>[A-Za-z0-9_+/.~-]{{16,512}}={{0,2}})"
         ),
         re.compile(
-            r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]+[\"']?\s{0,3}(?:(?::=?|=>?)\s{0,3}[\"']?[A-Za-z0-9_+/.~-]*={0,2})?\Z",
+            r"[A-Za-z]{1,12}[\"']?\s{0,3}(?:(?::=?|=>?)\s{0,3}[\"']?[A-Za-z0-9_+/.~-]{0,512}={0,2})?\Z",
         ),
+        shortest=20,
+        signed=True,
         hints=_NAMES,
         validate=_looks_random,
     ),

@@ -31,28 +31,37 @@ Validate = Callable[[re.Match[str]], "tuple[int, int] | None"]
 """What of a match counts; None if nothing does (a wrong check digit)."""
 
 
+SIGN = re.compile(r"[0-9@=:_.(+%-]|[A-Za-z]{14}")
+"""One of these is in everything that the built-in detectors find: plain words need one look for all of them."""
+
+LAST_WORD = re.compile(r"[A-Za-z]+[\"']?\s{0,3}\Z")
+
+
 @dataclass(frozen=True, slots=True)
 class Detector:
     """Finds matches of a pattern that pass a check.
 
     `opening` matches, at the end of a text, whatever may be the beginning of a match: nothing from there on is decided.
     A number says the same of that many last characters. A match that ends less than `margin` characters before the end
-    may still change. `hints`: lower-case pieces, one of which is in every match: without them no pattern is run.
+    may still change. To save time: `shortest` is the length of the shortest match; `ends` are the characters that an
+    opening can end with (empty: any); `hints` are lower-case pieces, one of which is in every match.
     """
 
     label: str
     pattern: re.Pattern[str]
     opening: re.Pattern[str] | int
     margin: int = 1
+    shortest: int = 1
+    ends: frozenset[str] = frozenset()
     hints: tuple[str, ...] = ()
+    signed: bool = False
+    """Every match holds a `SIGN`, and up to its first sign it is one word, perhaps with white space behind it."""
     validate: Validate | None = None
 
     def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:  # noqa: ARG002 - patterns do not count
         """See `Scanner`."""
         limit = len(text) if final else self._open_from(text, start)
-        if limit <= start and not final:
-            return [], start
-        if self.hints and not self._hinted(text, start):
+        if limit <= start or len(text) - start < self.shortest or (self.hints and not self._hinted(text, start)):
             return [], max(start, limit)
         return self._search(text, start, limit, final)
 
@@ -78,6 +87,8 @@ class Detector:
     def _open_from(self, text: str, start: int) -> int:
         if isinstance(self.opening, int):
             return max(start, len(text) - self.opening)
+        if self.ends and text[-1:] not in self.ends:
+            return len(text)
         opened = self.opening.search(text, start)
         return opened.start() if opened is not None else len(text)
 

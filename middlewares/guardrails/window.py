@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .judge import Armed
-from .span import Scanner, Span, merged, replaced
+from .span import LAST_WORD, SIGN, Detector, Scanner, Span, merged, replaced
 from .tally import Tally
 
 _CONTEXT_CHARS = 64
 """Characters that are kept behind what was let out: patterns look back at them."""
 
+_TRIM_CHARS = 512
+
 
 class _Place:
     """How far one scanner has decided."""
 
-    __slots__ = ("armed", "position", "scanner")
+    __slots__ = ("armed", "position", "scanner", "signed")
 
     def __init__(self, armed: Armed, scanner: Scanner) -> None:
         self.armed = armed
         self.scanner = scanner
         self.position = 0
+        self.signed = isinstance(scanner, Detector) and scanner.signed
 
 
 class Window:
@@ -29,12 +32,29 @@ class Window:
     Joined, what comes out is what the whole text would have become, however it was cut into pieces.
     """
 
-    __slots__ = ("_base", "_flushed", "_max_chars", "_out", "_pending", "_places", "_tally", "_text", "changed")
+    __slots__ = (
+        "_base",
+        "_floor",
+        "_flushed",
+        "_holding",
+        "_max_chars",
+        "_other",
+        "_out",
+        "_pending",
+        "_signed",
+        "_tally",
+        "_text",
+        "changed",
+    )
 
     def __init__(self, rules: Sequence[Armed], tally: Tally, max_chars: int) -> None:
         self._tally = tally
         self._max_chars = max_chars
-        self._places = [_Place(armed, scanner) for armed in rules for scanner in armed.scanners]
+        places = [_Place(armed, scanner) for armed in rules for scanner in armed.scanners]
+        self._signed = [place for place in places if place.signed]
+        self._other = [place for place in places if not place.signed]
+        self._holding = any(place.armed.rule.enforced for place in self._signed)
+        self._floor = 0  # what those that look for signs have decided together
         self._text = ""
         self._base = 0
         self._out = 0
@@ -54,28 +74,48 @@ class Window:
         """The rest, taken as the end. More may follow all the same: what reaches back into this is still found, and
         of it what has not gone out is replaced or blocked.
         """
-        before = [(place, place.position) for place in self._places]
+        before = [(place, place.position) for place in (*self._signed, *self._other)]
+        floor = self._floor
         self._scan(final=True)
         for place, position in before:
             place.position = position
+        self._floor = floor
         self._flushed = len(self._text)
         return self._let_out(self._flushed)
 
     def _scan(self, *, final: bool) -> int:
-        """Run every scanner; the position up to which everything is decided."""
+        """Run the scanners; the position up to which everything is decided."""
         decided = len(self._text)
-        for place in list(self._places):
-            try:
-                spans, place.position = place.scanner.scan(self._text, place.position, self._base, final)
-            except Exception as error:  # noqa: BLE001 - a rule that fails is reported, and closes or opens as it is set
-                self._places.remove(place)
-                self._tally.not_run(place.armed.rule, type(error).__name__)
-                continue
-            self._note(place.armed, spans)
+        if self._signed:
+            if final or not self._skip_words():
+                self._floor = min([self._run(place, final) for place in self._signed])
+            if self._holding:
+                decided = self._floor
+        for place in self._other:
+            position = self._run(place, final)
             if place.armed.rule.enforced:
-                decided = min(decided, place.position)
+                decided = min(decided, position)
         self._tally.enforce()
         return decided
+
+    def _run(self, place: _Place, final: bool) -> int:
+        start = max(place.position, self._floor) if place.signed else place.position
+        try:
+            spans, place.position = place.scanner.scan(self._text, start, self._base, final)
+        except Exception as error:  # noqa: BLE001 - a rule that fails is reported, and closes or opens as it is set
+            self._tally.not_run(place.armed.rule, type(error).__name__)
+            place.position = len(self._text)
+        else:
+            self._note(place.armed, spans)
+        return place.position
+
+    def _skip_words(self) -> bool:
+        """Move those that look for signs over text that has none; false if it has some."""
+        if SIGN.search(self._text, self._floor) is not None:
+            return False
+        last = LAST_WORD.search(self._text, self._floor)
+        self._floor = last.start() if last is not None else len(self._text)
+        return True
 
     def _note(self, armed: Armed, spans: list[Span]) -> None:
         for span in spans:
@@ -99,18 +139,23 @@ class Window:
 
     def _trim(self) -> None:
         """Forget what no pattern can look at any more."""
-        low = min((place.position for place in self._places), default=self._out)
-        cut = min(low, self._out) - _CONTEXT_CHARS
-        if cut > _CONTEXT_CHARS:
-            self._text = self._text[cut:]
-            self._base += cut
-            self._out -= cut
-            self._flushed -= cut
-            for place in self._places:
-                place.position -= cut
-            self._pending = [Span(span.start - cut, span.end - cut, span.label) for span in self._pending]
+        if len(self._text) < _TRIM_CHARS:
+            return
+        places = (*self._signed, *self._other)
+        low = min(
+            [self._out, *(max(place.position, self._floor) if place.signed else place.position for place in places)]
+        )
+        cut = max(0, low - _CONTEXT_CHARS)
+        self._text = self._text[cut:]
+        self._base += cut
+        self._out -= cut
+        self._flushed -= cut
+        self._floor -= cut
+        for place in places:
+            place.position -= cut
+        self._pending = [Span(span.start - cut, span.end - cut, span.label) for span in self._pending]
 
     def _give_up(self) -> None:
-        for place in self._places:
+        for place in (*self._signed, *self._other):
             self._tally.not_run(place.armed.rule, f"a text is longer than {self._max_chars} characters")
-        self._places.clear()
+        self._signed, self._other = [], []
