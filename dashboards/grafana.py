@@ -6,13 +6,14 @@ import json
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, TypeVar
 
-from glassway.pipeline.telemetry import names
 from grafana_foundation_sdk.builders import common, dashboard, heatmap, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common as common_model
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heatmap_model
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+from glassway.pipeline.telemetry import names
 
 from .board import GOOD, Look, Panel, Query, Row
 

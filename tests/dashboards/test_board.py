@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from glassway.dashboards import build
 from glassway.dashboards.board import Panel
@@ -28,6 +30,11 @@ def test_the_same_board_is_the_same_text() -> None:
 
 def test_what_is_generated_is_up_to_date() -> None:
     assert build.main(["--check"]) == 0
+
+
+def test_grafanas_own_model_reads_all_of_it() -> None:
+    read = Dashboard.from_json(BOARD)
+    assert json.loads(JSONEncoder().encode(read)) == BOARD
 
 
 def test_the_uid_stays_so_that_links_stay_good() -> None:
