@@ -34,6 +34,9 @@ Validate = Callable[[re.Match[str]], "tuple[int, int] | None"]
 SIGN = re.compile(r"[0-9@=:_.(+%-]|[A-Za-z]{14}")
 """One of these is in everything that the built-in detectors find: plain words need one look for all of them."""
 
+_LONGEST_OPENING = 2048
+"""Characters. No opening pattern matches more: looking further back would only take time."""
+
 LAST_WORD = re.compile(r"[A-Za-z]+[\"']?\s{0,3}\Z")
 
 
@@ -89,7 +92,7 @@ class Detector:
             return max(start, len(text) - self.opening)
         if self.ends and text[-1:] not in self.ends:
             return len(text)
-        opened = self.opening.search(text, start)
+        opened = self.opening.search(text, max(start, len(text) - _LONGEST_OPENING))
         return opened.start() if opened is not None else len(text)
 
     def _hinted(self, text: str, start: int) -> bool:
