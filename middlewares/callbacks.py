@@ -76,7 +76,8 @@ class Callbacks:
             return await call_next(call)
         event = CallEvent("start", call.id, call.request)
         loop = asyncio.get_running_loop()
-        self._offer(event, loop)
+        if self.on_start:
+            self._offer(event, loop)
         if (self.on_success or self.on_failure) and not self._listens(call):
             call.when_recorded(_Listener(self, event, loop))
         reply = await call_next(call)
@@ -101,7 +102,7 @@ class Callbacks:
         """Tell how the call that began with `event` has ended."""
         name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
         if self._recipients[name]:
-            self._offer(replace(event, event=name, response=outcome.response, error=outcome.error, record=record), loop)
+            self._offer(CallEvent(name, event.call_id, event.request, outcome.response, outcome.error, None, record), loop)
 
     def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
         for recipient in self._recipients[event.event]:

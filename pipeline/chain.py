@@ -12,7 +12,6 @@ from typing import NamedTuple
 from .call import Call
 from .errors import StageError
 from .stream import Handler, Middleware, Reply, Stream
-from .trace import Frame
 from .types import Response
 
 
@@ -58,17 +57,22 @@ def _checked(name: str, terminal: Handler) -> Handler:
 
 def _metered(index: int, name: str, stage: Middleware, call_next: Handler) -> Handler:
     async def link(call: Call) -> Reply:
-        inner = _enter(call, index, name)
-        frame = inner.frame
-        assert frame is not None  # noqa: S101 - _enter made it
+        trace, outer = call.state.trace, call.frame
+        if trace is None or outer is None or outer.end_ns:
+            raise _too_late(name)
+        frame = trace.open(index, outer)
         try:
-            reply = await stage(inner, call_next)
+            reply = await stage(call.in_frame(frame), call_next)
         except BaseException as error:
             frame.error = error
             raise
         finally:
-            frame.end_ns = inner.state.clock.now_ns()
-        return _claimed(reply, frame, name)
+            frame.end_ns = trace.now_ns()
+        if isinstance(reply, Stream):
+            reply.claim(frame)
+        elif not isinstance(reply, Response):
+            raise _no_reply(name, reply)
+        return reply
 
     return link
 
@@ -78,21 +82,6 @@ def _metered_terminal(index: int, name: str, terminal: Handler) -> Handler:
         return await terminal(call)
 
     return _metered(index, name, ignore_next, terminal)
-
-
-def _enter(call: Call, index: int, name: str) -> Call:
-    trace, outer = call.state.trace, call.frame
-    if trace is None or outer is None or outer.end_ns:
-        raise _too_late(name)
-    return call.in_frame(trace.open(index, outer))
-
-
-def _claimed(reply: Reply, frame: Frame, name: str) -> Reply:
-    if isinstance(reply, Stream):
-        reply.claim(frame)
-    elif not isinstance(reply, Response):
-        raise _no_reply(name, reply)
-    return reply
 
 
 def _no_reply(name: str, reply: object) -> StageError:

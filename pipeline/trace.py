@@ -73,11 +73,12 @@ class TraceKeeper(Protocol):
 class Trace:
     """All frames of one call. Sequential frames' self times add up to the call's duration to the nanosecond."""
 
-    __slots__ = ("call_id", "clock", "consumer_ns", "end_ns", "flags", "frames", "meaning", "root", "span_id", "start_wall_ns", "telemetry",
+    __slots__ = ("call_id", "clock", "consumer_ns", "end_ns", "flags", "frames", "meaning", "now_ns", "root", "span_id", "start_wall_ns", "telemetry",
                  "trace_id", "traced")  # fmt: skip
 
     def __init__(self, clock: Clock, *, traced: bool = False) -> None:
         self.clock = clock
+        self.now_ns = clock.now_ns
         self.traced = traced
         self.root = Frame(-1, None, clock.now_ns())
         self.start_wall_ns = clock.wall_ns()
@@ -100,7 +101,7 @@ class Trace:
 
     def open(self, index: int, parent: Frame | None) -> Frame:
         """Begin a stage's frame."""
-        frame = Frame(index, parent, self.clock.now_ns())
+        frame = Frame(index, parent, self.now_ns())
         self.frames.append(frame)
         return frame
 
@@ -148,7 +149,7 @@ class Trace:
 
     def __getstate__(self) -> dict[str, Any]:
         """What crosses process boundaries with an error's record: the times, not who kept them."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"clock": SYSTEM_CLOCK, "telemetry": None, "meaning": None}
+        return {name: getattr(self, name) for name in self.__slots__} | {"clock": SYSTEM_CLOCK, "now_ns": SYSTEM_CLOCK.now_ns, "telemetry": None, "meaning": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
