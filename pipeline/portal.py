@@ -18,6 +18,8 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _portal: BlockingPortal | None = None
 _manager: AbstractContextManager[BlockingPortal] | None = None
+_parents: list[object] = []
+"""What a forked child inherited, kept: collecting it would wait for the parent's thread, forever."""
 
 
 def portal() -> BlockingPortal:
@@ -60,6 +62,7 @@ def _forget() -> None:
     """In a forked child the loop's thread does not exist: start afresh."""
     global _portal, _manager, _lock
     _lock = threading.Lock()
+    _parents.append(_manager)
     _portal = _manager = None
 
 
