@@ -23,7 +23,10 @@ Block = Sequence[Any]
 """Chunks that arrived together: one await a block, not one a chunk."""
 
 Step = Callable[[Any], Any]
-"""`Chunk -> Chunk | None`; None takes the chunk out."""
+"""`Chunk -> Chunk | list[Chunk] | None`; None takes the chunk out, a list puts several in its place."""
+
+Flush = Callable[[], Sequence[Any]]
+"""What a step had held back, when no more chunks come."""
 
 ChunkGenerator = Callable[[AsyncIterator[Any]], AsyncGenerator[Any, None]]
 
@@ -47,7 +50,7 @@ class Stream:
     exactly once, and what the stream held is released.
     """
 
-    __slots__ = ("__weakref__", "_assemble", "_blocks", "_buffer", "_failure", "_first", "_loop", "_meter", "_observers", "_outcome",
+    __slots__ = ("__weakref__", "_assemble", "_blocks", "_buffer", "_ended", "_failure", "_first", "_loop", "_meter", "_observers", "_outcome",
                  "_reading", "_source", "_source_frame", "_steps", "_suspend")  # fmt: skip
 
     def __init__(self, source: Source, assemble: Assemble, *, first: Block = ()) -> None:
@@ -57,7 +60,7 @@ class Stream:
         self._first = first
         self._buffer: deque[Any] = deque()
         self._blocks: list[Block] = []
-        self._steps: list[list[Any]] = []  # [step, frame | None], outermost last
+        self._steps: list[list[Any]] = []  # [step, frame | None, flush | None], outermost last
         self._observers: list[list[Any]] = []  # [observer, frame | None], inner stage first
         self._source_frame: Frame | None = None
         self._meter = _Meter()
@@ -65,13 +68,18 @@ class Stream:
         self._failure: BaseException | None = None
         self._outcome: Outcome | None = None
         self._reading = False
+        self._ended = False
         self._loop = asyncio.get_running_loop()
 
     # -- for stages
 
-    def map(self, step: Step) -> Self:
-        """Pass every chunk through `step` on its way out. Not for waiting: `through` does that."""
-        self._steps.append([step, None])
+    def map(self, step: Step, flush: Flush | None = None) -> Self:
+        """Pass every chunk through `step` on its way out. Not for waiting: `through` does that.
+
+        A step may hold chunks back (by None) and let them go later (in a list); `flush` gives out the rest when the stream
+        has completed. It is not called when the stream ends in another way.
+        """
+        self._steps.append([step, None, flush])
         return self
 
     def through(self, generator: ChunkGenerator) -> Self:
@@ -182,12 +190,13 @@ class Stream:
             while not self._buffer:
                 if self._failure is not None:
                     raise self._failure
-                block = await self._read()
-                if not block or self._outcome is not None:  # at the end, or closed meanwhile by another task
+                block = () if self._ended else await self._read()
+                if self._ended or self._outcome is not None:  # the latter: closed meanwhile by another task
                     self._settle("completed")
                     await self._source.aclose()
                     return False
-                self._take(block)
+                self._ended = not block
+                self._take(*(_stepped if block else _flushed)(block, self._steps, self._meter.watch))
         except BaseException as error:
             await self._fail(error)
             raise
@@ -208,8 +217,8 @@ class Stream:
             if watch is not None:
                 watch.switch(None)
 
-    def _take(self, block: Block) -> None:
-        block, self._failure = _stepped(block, self._steps, self._meter.watch)
+    def _take(self, block: Block, failure: BaseException | None) -> None:
+        self._failure = failure
         if block:
             self._blocks.append(block)
             self._buffer.extend(block)
@@ -294,8 +303,11 @@ class _Through:
             await self._inner.aclose()
 
     async def _chunks(self) -> AsyncIterator[Any]:
-        while block := await self._pull():
-            block, failure = _stepped(block, self._steps, self._meter.watch)
+        more = True
+        while more:
+            block = await self._pull()
+            more = bool(block)
+            block, failure = (_stepped if more else _flushed)(block, self._steps, self._meter.watch)
             for chunk in block:
                 yield chunk
             if failure is not None:
@@ -317,21 +329,43 @@ class _Through:
 def _stepped(block: Block, steps: list[list[Any]], watch: Stopwatch | None) -> tuple[Block, BaseException | None]:
     """The block after all steps. A step that raises ends the stream behind the chunks before it, however they were cut into blocks."""
     failure: BaseException | None = None
-    for step, frame in steps:
+    for layer in steps:
         if not block:
             break
-        before = watch.switch(frame) if watch is not None else None
-        kept: list[Any] = []
-        try:
-            for chunk in block:
-                if (after := step(chunk)) is not None:
-                    kept.append(after)
-        except Exception as error:  # noqa: BLE001 - kept, and raised when the chunks before it are out
-            failure = error
-        block = kept
-        if watch is not None:
-            watch.switch(before)
+        block, raised = _step(block, layer, watch)
+        failure = raised or failure
     return block, failure
+
+
+def _flushed(block: Block, steps: list[list[Any]], watch: Stopwatch | None) -> tuple[Block, BaseException | None]:
+    """The last, empty block, with what the steps had held back: each one's passed through those outside it."""
+    for layer in steps:
+        block, failure = _step(block, layer, watch)
+        if failure is None and layer[2] is not None:
+            rest, failure = _step((None,), [lambda _, flush=layer[2]: list(flush()), layer[1]], watch)
+            block = [*block, *rest]
+        if failure is not None:
+            return block, failure
+    return block, None
+
+
+def _step(block: Block, layer: list[Any], watch: Stopwatch | None) -> tuple[list[Any], BaseException | None]:
+    step = layer[0]
+    before = watch.switch(layer[1]) if watch is not None else None
+    kept: list[Any] = []
+    failure: BaseException | None = None
+    try:
+        for chunk in block:
+            after = step(chunk)
+            if after.__class__ is list:
+                kept.extend(after)
+            elif after is not None:
+                kept.append(after)
+    except Exception as error:  # noqa: BLE001 - kept, and raised when the chunks before it are out
+        failure = error
+    if watch is not None:
+        watch.switch(before)
+    return kept, failure
 
 
 def _release_later(loop: asyncio.AbstractEventLoop, source: Source) -> None:

@@ -101,12 +101,10 @@ class Guardrails:
         for rule in self._output.wholes if not whole else ():
             tally.not_run(rule, "not on streams, by setting", decided=True)
 
-        async def guard(chunks: AsyncIterator[ChatChunk]) -> AsyncGenerator[ChatChunk, None]:
-            passing = _passing(chunks, Screen(self._output, tally))
-            async for chunk in self._buffered(call, passing, tally) if whole else passing:
-                yield chunk
-
-        stream.through(guard)
+        screen = Screen(self._output, tally)
+        stream.map(lambda chunk: list(screen.take(chunk)), lambda: list(screen.finish()))
+        if whole:
+            stream.through(lambda chunks: self._buffered(call, chunks, tally))
         return stream.when_done(lambda _: tally.tell())
 
     async def _buffered(
@@ -119,14 +117,6 @@ class Guardrails:
         changed = {channel: new for (channel, text), new in zip(texts.items(), after, strict=True) if new != text.value}
         for chunk in rewritten(held, changed) if changed else held:
             yield chunk
-
-
-async def _passing(chunks: AsyncIterator[ChatChunk], screen: Screen) -> AsyncGenerator[ChatChunk, None]:
-    async for chunk in chunks:
-        for ready in screen.take(chunk):
-            yield ready
-    for ready in screen.finish():
-        yield ready
 
 
 async def _judged(bench: Bench, call: Call, value: Judged) -> Judged:

@@ -79,7 +79,7 @@ class Board(Collector):
     """The numbers of one registry. `lock` is held by whoever adds, and while a scrape reads."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()
         _boards.add(self)
         self._metrics: dict[str, Metric] = {}
         self._numbers: dict[str, dict[Labels, Number]] = {}

@@ -102,7 +102,7 @@ class Families:
         self._registry = registry
         self._limits = limits
         self._bounds: dict[str, Bounded] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._board = Board()
         self._files: FileSink | None = None
         self._registered = False

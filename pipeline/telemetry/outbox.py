@@ -57,7 +57,7 @@ class Outbox:
 
     def _reset(self) -> None:
         self._queue: deque[Record] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._news = threading.Event()
         self._hurry = threading.Event()
         self._empty = threading.Condition(self._lock)
