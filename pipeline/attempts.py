@@ -86,9 +86,11 @@ async def _within_limits(call: Call, handler: Handler) -> Reply:
     if limit_s is None:
         return await handler(call)
     try:
-        async with call.clock.limit(limit_s):
+        async with call.clock.limit(limit_s) as limit:
             return await handler(call)
     except TimeoutError as error:
+        if not limit.expired():  # the provider's own
+            raise
         raise _timed_out(which, limit_s) from error
 
 
@@ -128,9 +130,11 @@ class _Attended:
             block = await self._source.read()
         else:
             try:
-                async with self._call.clock.limit(limit_s):
+                async with self._call.clock.limit(limit_s) as limit:
                     block = await self._source.read()
             except TimeoutError as error:
+                if not limit.expired():
+                    raise
                 raise _timed_out(which, limit_s) from error
         now_ns = self._call.clock.now_ns()
         if block:

@@ -8,6 +8,14 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 
+class TimeLimit(Protocol):
+    """What tells a limit that ran out from a `TimeoutError` of somebody inside it."""
+
+    def expired(self) -> bool:
+        """Whether it ran out."""
+        ...
+
+
 class Clock(Protocol):
     """Monotonic nanoseconds, the wall, waiting, and a time limit that raises `TimeoutError`."""
 
@@ -23,7 +31,7 @@ class Clock(Protocol):
         """Wait; cancellable."""
         ...
 
-    def limit(self, seconds: float) -> AbstractAsyncContextManager[object]:
+    def limit(self, seconds: float) -> AbstractAsyncContextManager[TimeLimit]:
         """A block that is cancelled, and raises `TimeoutError`, when `seconds` are over."""
         ...
 
@@ -40,7 +48,7 @@ class SystemClock:
         """Wait by the event loop's clock."""
         await asyncio.sleep(seconds)
 
-    def limit(self, seconds: float) -> AbstractAsyncContextManager[object]:
+    def limit(self, seconds: float) -> AbstractAsyncContextManager[TimeLimit]:
         """`asyncio.timeout`."""
         return asyncio.timeout(seconds)
 

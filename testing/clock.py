@@ -8,6 +8,10 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..pipeline.clock import TimeLimit
 
 _QUIET_TICKS = 25
 """Rounds of the event loop without news after which everybody is taken to be asleep."""
@@ -72,16 +76,16 @@ class FakeClock:
         finally:
             waiter.gone = True
 
-    def limit(self, seconds: float) -> AbstractAsyncContextManager[object]:
+    def limit(self, seconds: float) -> AbstractAsyncContextManager[TimeLimit]:
         """A block that raises `TimeoutError` when `seconds` of this clock are over."""
         return self._limit(seconds)
 
     @asynccontextmanager
-    async def _limit(self, seconds: float) -> AsyncIterator[None]:
+    async def _limit(self, seconds: float) -> AsyncIterator[TimeLimit]:
         async with asyncio.timeout(None) as timeout:
             waiter = self._wait(seconds, lambda: timeout.reschedule(0), sleeper=False)
             try:
-                yield
+                yield timeout
             finally:
                 waiter.gone = True
 

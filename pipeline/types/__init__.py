@@ -19,6 +19,9 @@ from .chat import (
     Tool,
     ToolCallDelta,
 )
+from .embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, join_embeddings
+from .image import Image, ImageChunk, ImageRequest, ImageResponse, assemble_image
+from .media import File
 from .message import (
     AudioPart,
     FileData,
@@ -36,6 +39,15 @@ from .message import (
     TextPart,
     ToolCall,
 )
+from .moderation import ModerationRequest, ModerationResponse, ModerationResult
+from .rerank import RerankRequest, RerankResponse, RerankResult
+from .speech import SpeechChunk, SpeechRequest, SpeechResponse, assemble_speech
+from .transcription import (
+    TranscriptionChunk,
+    TranscriptionRequest,
+    TranscriptionResponse,
+    assemble_transcription,
+)
 from .usage import CompletionTokensDetails, PromptTokensDetails, Usage, UsageSource
 
 __all__ = [
@@ -49,17 +61,28 @@ __all__ = [
     "Chunk",
     "CompletionTokensDetails",
     "Delta",
+    "Embedding",
+    "EmbeddingsRequest",
+    "EmbeddingsResponse",
+    "File",
     "FileData",
     "FilePart",
     "FinishReason",
     "FunctionCall",
     "FunctionDefinition",
     "FunctionDelta",
+    "Image",
+    "ImageChunk",
     "ImagePart",
+    "ImageRequest",
+    "ImageResponse",
     "ImageURL",
     "InputAudio",
     "Message",
     "Model",
+    "ModerationRequest",
+    "ModerationResponse",
+    "ModerationResult",
     "Operation",
     "OtherPart",
     "Part",
@@ -68,14 +91,27 @@ __all__ = [
     "ReasoningDelta",
     "RefusalPart",
     "Request",
+    "RerankRequest",
+    "RerankResponse",
+    "RerankResult",
     "Response",
     "ResponseFormat",
     "Role",
+    "SpeechChunk",
+    "SpeechRequest",
+    "SpeechResponse",
     "TextPart",
     "Tool",
     "ToolCall",
     "ToolCallDelta",
+    "TranscriptionChunk",
+    "TranscriptionRequest",
+    "TranscriptionResponse",
     "Usage",
     "UsageSource",
     "assemble_chat",
+    "assemble_image",
+    "assemble_speech",
+    "assemble_transcription",
+    "join_embeddings",
 ]
