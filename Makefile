@@ -22,8 +22,6 @@ LEAST_COVERED := 95
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
 
-# -- what people run
-
 demo: .venv/.for-cli
 	@$(BIN)/glassway demo $(ARGS)
 
@@ -44,8 +42,6 @@ clean:
 	@rm -rf .venv .stamps build dist *.egg-info .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# -- checks
-
 format-check: .venv/.for-dev
 	@$(BIN)/ruff format --check --quiet --output-format concise . || { echo "Run: $(BIN)/ruff format ."; exit 1; }
 
@@ -62,7 +58,7 @@ types: .venv/.for-dev
 generated: .venv/.for-dev
 	@for generator in $(GENERATORS); do $(BIN)/python "$$generator" --check; done
 
-# -- environments: one venv, remade when pyproject.toml changes
+# One venv, filled again when pyproject.toml changes.
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
