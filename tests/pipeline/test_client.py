@@ -94,6 +94,7 @@ def test_options_settings_and_fields_are_told_apart(calling: Callable[..., Calle
     assert (options.headers, options.cache) == ({"h": "1"}, {"ttl_s": 1})
     assert options.api_key.get_secret_value() == "sk-1"
     assert "sk-1" not in repr(options)
+    assert "'h'" not in repr(options)
     assert (sent["metadata"], sent["unknown"]) == ({"k": "v"}, {"x": 1})
     assert not (set(params) | {"api_version", "region", "options"}) & set(sent)
 
