@@ -51,10 +51,10 @@ class CallOptions:
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     api_key: SecretStr | None = None
-    base_url: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    base_url: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Further headers for the vendor."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """A vendor's own settings (`api_version`, `region`, `project` ...)."""
     cache: Mapping[str, Any] = field(default_factory=dict)
     """`no_cache`, `no_store`, `ttl_s` for this call."""
@@ -68,7 +68,22 @@ NO_OPTIONS = CallOptions()
 class CallState:
     """What all views of one call share."""
 
-    __slots__ = ("attempts_left", "attempts_made", "clock", "dry_run", "facts", "finished", "id", "known", "options", "recorded", "requested", "trace")
+    __slots__ = (
+        "attempts_left",
+        "attempts_made",
+        "clock",
+        "dry_run",
+        "facts",
+        "finished",
+        "id",
+        "known",
+        "options",
+        "parts",
+        "recorded",
+        "request",
+        "requested",
+        "trace",
+    )
 
     def __init__(
         self,
@@ -82,6 +97,8 @@ class CallState:
     ) -> None:
         self.id = f"{random_id(64):016x}"
         self.requested = requested
+        self.request: Request | None = None
+        """The request as stages have last made it; what a guardrail took out is not in it."""
         self.options = options
         self.clock = clock
         self.known = known
@@ -93,6 +110,8 @@ class CallState:
         self.facts: dict[str, Any] = {}
         self.recorded: list[Callable[[Record, Outcome], object]] = []
         self.finished = False
+        self.parts: tuple[Request, Target, list[Any]] | None = None
+        """Answers to parts of a request that is too large for one: what a retry need not send again."""
 
 
 class Limits(NamedTuple):
@@ -204,7 +223,7 @@ class Call:
     def with_request(self, request: Request) -> Call:
         """The same call, asking something else downstream. The target stays."""
         view = self._view()
-        view.request = request
+        view.request = self.state.request = request
         return view
 
     def with_target(self, target: Target) -> Call:
@@ -247,7 +266,9 @@ class Call:
         return view
 
     def _view(self) -> Call:
-        return Call(self.request, self.target, self.deadline_ns, self.state, self.frame, self.limits, self.reason, self.attempt)
+        return Call(
+            self.request, self.target, self.deadline_ns, self.state, self.frame, self.limits, self.reason, self.attempt
+        )
 
     # -- time
 
@@ -260,7 +281,11 @@ class Call:
     def check_deadline(self) -> None:
         """Raises `APITimeoutError` if the deadline has passed."""
         if self.deadline_ns is not None and self.clock.now_ns() >= self.deadline_ns:
-            raise APITimeoutError("The call's deadline passed. Give it more time (timeout_s) or try fewer times.", model=str(self.target), retryable=False)
+            raise APITimeoutError(
+                "The call's deadline passed. Give it more time (timeout_s) or try fewer times.",
+                model=str(self.target),
+                retryable=False,
+            )
 
     # -- facts
 

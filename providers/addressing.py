@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import httpx
 from pydantic import SecretStr
 
+from ..pipeline.call import NO_OPTIONS
 from ..pipeline.errors import ConfigError, GlasswayError
 from ..pipeline.types import ChatRequest
 
@@ -32,10 +33,14 @@ _SHORTEST_KEY = 8
 class Address:
     """A vendor's place and our key for it, with what one call overrides."""
 
-    def __init__(self, row: Row, base_url: str | None, api_key: SecretStr | None) -> None:
+    def __init__(
+        self, row: Row, base_url: str | None, api_key: SecretStr | None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """`headers`: the user's own, which may be secrets as well."""
         self._row = row
         self._base_url = base_url
         self._api_key = api_key
+        self._private = tuple((headers or {}).values())
         self._urls: dict[tuple[str, str], httpx.URL] = {}
         if base_url is None and row.base_url is None:
             raise ConfigError(
@@ -80,7 +85,7 @@ class Address:
         return masked_url(self.url(""))
 
     def without_secrets(self, error: E, call: Call | None = None) -> E:
-        """The same error, its message cleared of our key and of texts of the request that the vendor quoted."""
+        """The same error, its message cleared of what the vendor quoted: our key, the user's headers, the URL's secrets, the prompt."""
         message = error.message
         for secret in self._secrets(call):
             message = message.replace(secret, _MASK)
@@ -90,8 +95,11 @@ class Address:
 
     def _secrets(self, call: Call | None) -> Iterator[str]:
         key = self.key(call)
-        if key is not None and len(value := key.get_secret_value().strip()) >= _SHORTEST_KEY:
-            yield value
+        options = call.options if call is not None else NO_OPTIONS
+        values = [*self._private, *options.headers.values(), *_private_parts(options.base_url or self._base())]
+        if key is not None:
+            values.append(key.get_secret_value().strip())
+        yield from sorted((value for value in values if len(value) >= _SHORTEST_KEY), key=len, reverse=True)
         if call is not None and isinstance(call.request, ChatRequest):
             texts = {
                 text
@@ -119,6 +127,12 @@ def _joined(base: str, path: str) -> httpx.URL:
     return url.copy_with(
         raw_path=own_path.rstrip(b"/") + more_path + (b"?" + queries if queries else b""), fragment=None
     )
+
+
+def _private_parts(base_url: str) -> list[str]:
+    """The password and the values of the query."""
+    url = httpx.URL(base_url)
+    return [part for part in (url.password, *url.params.values()) if part]
 
 
 def port_of(url: httpx.URL) -> int | None:

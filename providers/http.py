@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from ..pipeline.attempts import traceparent
 from ..pipeline.errors import APIError, ConfigError, ResponseValidationError
+from ..pipeline.parts import PartLimits
 from ..pipeline.stream import Reply, Stream
 from .addressing import Address, authorization, lower_names, masked_headers, masked_url, port_of
 from .body import Body, BodySource, connection_error
@@ -73,7 +74,7 @@ class HTTPProvider:
         self.name = name or row.name
         self.row = row
         self.codec = codec
-        self._address = Address(row, base_url, SecretStr(api_key) if isinstance(api_key, str) else api_key)
+        self._address = Address(row, base_url, SecretStr(api_key) if isinstance(api_key, str) else api_key, headers)
         self._headers = {
             **_BASE_HEADERS,
             **row.headers,
@@ -82,6 +83,11 @@ class HTTPProvider:
         self._transports = Transports(transport)
         self._max_response_bytes = max_response_bytes
         self._connect_s = connect_s
+
+    @property
+    def part_limits(self) -> PartLimits:
+        """What one embeddings request may hold; the pipeline sends a larger one in parts."""
+        return PartLimits(self.row.dialect.embedding_inputs, self.row.dialect.embedding_tokens)
 
     # -- one call
 
@@ -161,7 +167,8 @@ class HTTPProvider:
 
     def _all_headers(self, call: Call, encoded: Encoded) -> dict[str, str]:
         headers = {**self._headers, **encoded.headers, **authorization(self.row, self._address.key(call))}
-        headers["accept"] = "text/event-stream" if call.request.stream else "application/json"
+        if "accept" not in encoded.headers:
+            headers["accept"] = "text/event-stream" if call.request.stream else "application/json"
         if (parent := traceparent(call)) is not None:
             headers["traceparent"] = parent
         if call.options.headers:
@@ -176,7 +183,7 @@ class HTTPProvider:
         except ConfigError as missing:
             headers = {**masked_headers({**self._headers, **encoded.headers}), "authorization": missing.message}
         url = masked_url(self._address.url(encoded.path, call.options.base_url))
-        return {"method": encoded.method, "url": url, "headers": headers, "body": from_json(encoded.content)}
+        return {"method": encoded.method, "url": url, "headers": headers, "body": _shown(encoded)}
 
     # -- the vendor itself
 
@@ -233,7 +240,20 @@ def _request(
     return request
 
 
+def _shown(encoded: Encoded) -> Any:
+    """The body as a reader wants to see it; of a form with files, how large it is."""
+    kind = encoded.headers.get("content-type", "")
+    if "json" in kind:
+        return from_json(encoded.content)
+    return {"content_type": kind.partition(";")[0], "bytes": len(encoded.content)}
+
+
+_NO_PAGES = ("audio/", "image/", "text/plain", "application/octet-stream")
+
+
 def _refuse_page(body: Body, content: bytes) -> None:
+    if body.headers.get("content-type", "").startswith(_NO_PAGES):
+        return  # sound may begin with any byte, and what was said with any letter
     if "html" in body.headers.get("content-type", "") or content[:64].lstrip()[:1] == b"<":
         raise ResponseValidationError(
             "Expected JSON, found a page of HTML with status 200. Is base_url right, and does a proxy answer in its place?"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from ..errors import GuardrailViolation
 from . import names
 from .policy import Capture, TracePolicy
 
@@ -33,7 +34,7 @@ _CAPTURES: dict[str, Capture] = {"span_only": "span", "event_only": "event", "sp
 class Meaning:
     """Filled in on the call's path, so nothing here costs more than reading fields; attributes are made of it later."""
 
-    __slots__ = ("attributes", "capture", "policy", "request", "response")
+    __slots__ = ("_state", "attributes", "capture", "policy", "request", "response")
 
     def __init__(self, policy: TracePolicy, call: Call, conversation: str | None) -> None:
         self.policy = policy
@@ -44,6 +45,7 @@ class Meaning:
         for key in policy.metadata:
             if key in call.options.metadata:
                 self.attributes[names.METADATA.name.replace("*", key)] = call.options.metadata[key]
+        self._state = call.state
         self.request: Request | None = None
         if self.capture != "off":
             self.request = call.request
@@ -52,7 +54,10 @@ class Meaning:
         self.response: Response | None = None
 
     def ended(self, outcome: Outcome) -> None:
-        """Note how the reply ended."""
+        """Note how the reply ended. Shows the request without what a guardrail took out, and nothing that one refused."""
+        if self.request is not None:
+            refused = isinstance(outcome.error, GuardrailViolation)
+            self.request = None if refused else self._state.request or self.request
         response = outcome.response
         if response is None:
             return
