@@ -157,4 +157,5 @@ async def test_the_tour_can_be_run_again_and_again_on_one_stack():
             tours = [await run_scenarios(pipeline, run=f"tour-{number}") for number in range(2)]
     for tour in tours:
         assert [result.calls[-1].record.end for result in tour] == [scenario.ends for scenario in SCENARIOS]
-    assert [len(result.calls[0].record.attempts) for result in tours[1] if result.scenario.name == "fallback"] == [3]
+    first, second = ([[len(call.record.attempts) for call in result.calls] for result in tour] for tour in tours)
+    assert first == second
