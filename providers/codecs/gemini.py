@@ -1,0 +1,86 @@
+"""The codec of Google's Gemini, at AI Studio's address; `vertex` puts it behind Vertex AI's.
+
+Source: https://ai.google.dev/api/generate-content
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from ...pipeline.call import Call
+from ...pipeline.errors import APIStatusError, BadRequestError
+from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
+from ..codec import Encoded
+from .anthropic_json import write_json
+from .anthropic_notes import notes_of
+from .gemini_answer import decode_response
+from .gemini_errors import status_error
+from .gemini_inbound import canonical_request
+from .gemini_request import encode_body
+from .gemini_stream import GeminiDecoder
+
+API_VERSION: Final = "v1beta"
+"""What is new stands here first, and stays. Source: https://ai.google.dev/gemini-api/docs/api-versions"""
+
+
+@dataclass(frozen=True, slots=True)
+class GeminiCodec:
+    """Chat requests to `generateContent` and `streamGenerateContent`. The setting `api_version` of a call replaces `v1beta`.
+
+    `provider` names the vendor in errors. Keys are the provider's business. May be shared by any number of calls.
+    """
+
+    provider: str = "gemini"
+
+    def encode(self, call: Call) -> Encoded:
+        """The request; what the vendor takes differently is noted as `TRANSLATION` facts. Raises `BadRequestError` for other operations than chat."""
+        version = call.options.settings.get("api_version") or API_VERSION
+        path = f"/{version}/{resource_of(call.target.model)}:{verb_of(call)}"
+        return Encoded("POST", path, encoded_body(call), {"content-type": "application/json"})
+
+    def decode(self, call: Call, body: bytes) -> ChatResponse:
+        """A complete answer. Raises `ResponseValidationError` when it is none, the error's class for an error in a 200."""
+        return decode_response(body, created=_now_s(call), provider=self.provider)
+
+    def decoder(self, call: Call) -> GeminiDecoder:
+        """A decoder for one streamed answer."""
+        return GeminiDecoder(created=_now_s(call), provider=self.provider)
+
+    def assemble(self, call: Call, chunks: Sequence[ChatChunk]) -> ChatResponse:  # noqa: ARG002 - the contract of codecs
+        """The response that a unary call would have brought."""
+        return assemble_chat(chunks)
+
+    def error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
+        """The error that a status of 400 or more means; the vendor's message is in it, masked and bounded."""
+        return status_error(status_code, headers, body, self.provider)
+
+
+def encoded_body(call: Call) -> bytes:
+    """The body, the same at either address."""
+    request = call.request
+    if not isinstance(request, ChatRequest):
+        raise BadRequestError(
+            f"Expected a chat request, found one for {request.operation}: this codec has no other operation."
+        )
+    return write_json(encode_body(request, call.target.model, notes_of(call)))
+
+
+def resource_of(model: str) -> str:
+    """`models/gemini-2.5-flash`; a tuned model's resource name stays. The name cannot leave its place in the path."""
+    named = model if model.startswith(("models/", "tunedModels/")) else f"models/{model}"
+    return quote(named, safe="/@:.")
+
+
+def verb_of(call: Call) -> str:
+    """What is asked of the model. Events, because the array of JSON that is the default cannot be told from a whole answer."""
+    return "streamGenerateContent?alt=sse" if call.request.stream else "generateContent"
+
+
+def _now_s(call: Call) -> int:
+    return call.clock.wall_ns() // 1_000_000_000
+
+
+__all__ = ["API_VERSION", "GeminiCodec", "canonical_request"]
