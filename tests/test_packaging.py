@@ -25,7 +25,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+def wheel(checkout: Path, packages: set[str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names in the wheel."""
     out = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "pip", "wheel", str(checkout), "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(out)]
