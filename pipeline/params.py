@@ -11,13 +11,13 @@ from pydantic import SecretStr
 
 from .call import CallOptions
 from .errors import ConfigError
-from .types import ChatRequest, Message
+from .types import Message, Request
 
 OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings"}
 """`metadata` is a field of OpenAI's request; the call's own goes by `options=CallOptions(metadata=...)`."""
 
 VENDOR_SETTINGS = frozenset(
-    {"api_version", "region", "project", "location", "organization", "credentials", "deployment", "account"}
+    {"api", "api_version", "region", "project", "location", "organization", "credentials", "deployment", "account"}
 )
 """Settings that some vendor needs beside the request; never sent as parameters."""
 
@@ -27,7 +27,7 @@ NOT_OURS = {"timeout": "timeout_s", "api_base": "base_url", "num_retries": "retr
 class Params(NamedTuple):
     """A request and the call's options."""
 
-    request: ChatRequest
+    request: Request
     options: CallOptions
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .http import Availability, HTTPProvider
-    from .vendors import Anthropic, OpenAI, OpenAICompatible, Settings, Simulated, every_provider, provider
+    from .vendors import Anthropic, AzureOpenAI, OpenAI, OpenAICompatible, Settings, Simulated, every_provider, provider
 
 __all__ = [
     "Anthropic",
     "Availability",
+    "AzureOpenAI",
     "HTTPProvider",
     "OpenAI",
     "OpenAICompatible",

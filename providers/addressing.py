@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -25,6 +26,8 @@ _PUBLIC_HEADERS = frozenset(
     {"user-agent", "accept", "accept-encoding", "content-type", "traceparent", "anthropic-version", "anthropic-beta"}
 )
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+_ENTRA_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
+"""Azure takes a key in a header of its own, and a token of Entra ID, which is a JWT, as a bearer's."""
 _URLS_KEPT = 64
 _SHORTEST_ECHO = 12
 _SHORTEST_KEY = 8
@@ -42,7 +45,7 @@ class Address:
         self._api_key = api_key
         self._private = tuple((headers or {}).values())
         self._urls: dict[tuple[str, str], httpx.URL] = {}
-        if base_url is None and row.base_url is None:
+        if base_url is None and row.base_url is None and row.base_url_env is None:
             raise ConfigError(
                 f"{row.name} has no base URL of its own. Give it one: base_url='http://127.0.0.1:8000/v1'."
             )
@@ -75,6 +78,16 @@ class Address:
         url = self._urls[base, path] = _joined(base, path)
         return url
 
+    def place(self, call: Call | None, path: str) -> httpx.URL:
+        """Where the codec's `path` is for this call. Raises `ConfigError` if nobody has said which base URL."""
+        base = (call.options.base_url if call is not None else None) or self._base()
+        if not base:
+            raise ConfigError(
+                f"No base URL for {self._row.name}: expected base_url=... or the environment variable {self._row.base_url_env}, found neither.",
+                provider=self._row.name,
+            )
+        return self.url(path if self._row.place is None else self._row.place(base, path, call), base)
+
     def _base(self) -> str:
         from_env = os.environ.get(self._row.base_url_env) if self._row.base_url_env else None
         return self._base_url or from_env or self._row.base_url or ""
@@ -82,7 +95,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The base URL, without user, password and query."""
-        return masked_url(self.url(""))
+        return masked_url(self.url("")) if self._base() else f"${self._row.base_url_env}"
 
     def without_secrets(self, error: E, call: Call | None = None) -> E:
         """The same error, its message cleared of what the vendor quoted: our key, the user's headers, the URL's secrets, the prompt."""
@@ -154,7 +167,9 @@ def authorization(row: Row, key: SecretStr | None) -> dict[str, str]:
         raise ConfigError(
             f"The key for {row.name}: expected printable ASCII without spaces, found something else. Was it pasted whole, and nothing else?"
         )
-    return {"x-api-key": value} if row.auth == "x-api-key" else {"authorization": f"Bearer {value}"}
+    if row.auth == "bearer" or (row.auth == "api-key" and _ENTRA_TOKEN.match(value)):
+        return {"authorization": f"Bearer {value}"}
+    return {row.auth: value}
 
 
 def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -6,12 +6,31 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..pipeline.errors import ConfigError
-from .dialect import COMPATIBLE, DEEPSEEK, GROQ, MISTRAL, OLLAMA, OPENAI, OPENROUTER, Dialect
+from .azure import azure_place
+from .dialect import (
+    AZURE,
+    COMPATIBLE,
+    DEEPSEEK,
+    GROQ,
+    HUGGINGFACE,
+    LLAMACPP,
+    MISTRAL,
+    OLLAMA,
+    OPENAI,
+    OPENROUTER,
+    SIMULATED,
+    TOGETHER,
+    VLLM,
+    XAI,
+    Dialect,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-Auth = Literal["bearer", "x-api-key"]
+    from ..pipeline.call import Call
+
+Auth = Literal["bearer", "x-api-key", "api-key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +56,8 @@ class Row:
     default_model: str | None = None
     """A small chat model to begin with, where the vendor always has it; None where the user decides what is served."""
     aliases: tuple[str, ...] = ()
+    place: Callable[[str, str, Call | None], str] | None = None
+    """(base URL, a codec's path, call) -> the path behind the base URL, where addresses hold more than a codec knows."""
 
 
 ROWS: tuple[Row, ...] = (
@@ -62,6 +83,17 @@ ROWS: tuple[Row, ...] = (
         default_model="claude-haiku-4-5",
     ),
     Row(
+        name="azure",
+        docs="https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference",
+        base_url=None,
+        base_url_env="AZURE_OPENAI_ENDPOINT",
+        key_variables=("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN"),
+        auth="api-key",
+        dialect=AZURE,
+        aliases=("azure_openai", "azure-openai"),
+        place=azure_place,
+    ),
+    Row(
         name="groq",
         docs="https://console.groq.com/docs/openai",
         base_url="https://api.groq.com/openai/v1",
@@ -82,6 +114,7 @@ ROWS: tuple[Row, ...] = (
         docs="https://docs.together.ai/docs/openai-api-compatibility",
         base_url="https://api.together.xyz/v1",
         key_variables=("TOGETHER_API_KEY",),
+        dialect=TOGETHER,
         aliases=("together_ai", "togetherai"),
         default_model="meta-llama/Llama-3.3-70B-Instruct-Turbo",
     ),
@@ -107,6 +140,7 @@ ROWS: tuple[Row, ...] = (
         docs="https://huggingface.co/docs/inference-providers/tasks/chat-completion",
         base_url="https://router.huggingface.co/v1",
         key_variables=("HF_TOKEN", "HUGGINGFACE_API_KEY"),
+        dialect=HUGGINGFACE,
         aliases=("hf",),
         default_model="meta-llama/Llama-3.1-8B-Instruct",
     ),
@@ -115,6 +149,7 @@ ROWS: tuple[Row, ...] = (
         docs="https://docs.x.ai/docs/api-reference",
         base_url="https://api.x.ai/v1",
         key_variables=("XAI_API_KEY",),
+        dialect=XAI,
         default_model="grok-4-1-fast-non-reasoning",
     ),
     Row(
@@ -123,6 +158,7 @@ ROWS: tuple[Row, ...] = (
         base_url="http://localhost:8000/v1",
         key_variables=("VLLM_API_KEY",),
         needs_key=False,
+        dialect=VLLM,
         aliases=("hosted_vllm",),
     ),
     Row(
@@ -131,6 +167,7 @@ ROWS: tuple[Row, ...] = (
         base_url="http://localhost:8080/v1",
         key_variables=("LLAMA_API_KEY",),
         needs_key=False,
+        dialect=LLAMACPP,
         aliases=("llama_cpp", "llama.cpp"),
     ),
     Row(
@@ -153,7 +190,7 @@ ROWS: tuple[Row, ...] = (
         docs="https://platform.openai.com/docs/api-reference/chat",
         base_url="http://simulated.invalid/v1",
         needs_key=False,
-        dialect=OPENAI,
+        dialect=SIMULATED,
         default_model="gpt-sim",
     ),
 )

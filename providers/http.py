@@ -94,7 +94,7 @@ class HTTPProvider:
     async def __call__(self, call: Call) -> Reply:
         """Send the request. A stream is returned when its first chunks are there: what fails before is raised here."""
         encoded = self.codec.encode(call)
-        url = self._address.url(encoded.path, call.options.base_url)
+        url = self._address.place(call, encoded.path)
         request = _request(encoded, url, self._all_headers(call, encoded), self._timeouts(call))
         self._note_request(call, request)
         body = await self._send(request)
@@ -182,14 +182,14 @@ class HTTPProvider:
             headers = masked_headers(self._all_headers(call, encoded))
         except ConfigError as missing:
             headers = {**masked_headers({**self._headers, **encoded.headers}), "authorization": missing.message}
-        url = masked_url(self._address.url(encoded.path, call.options.base_url))
+        url = masked_url(self._address.place(call, encoded.path))
         return {"method": encoded.method, "url": url, "headers": headers, "body": _shown(encoded)}
 
     # -- the vendor itself
 
     async def list_models(self) -> tuple[str, ...]:
         """The ids of the vendor's models, in its order. Raises like a call does; waits at most three times `connect_s`."""
-        url = self._address.url(self.row.models_path)
+        url = self._address.place(None, self.row.models_path)
         headers = {**self._headers, **authorization(self.row, self._address.key()), "accept": "application/json"}
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._connect_s)
         try:

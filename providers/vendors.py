@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from ..pipeline.errors import ConfigError
+from .azure import azure_place
 from .catalogue import ROWS, Row, row_of
 from .http import HTTPProvider
 
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
 
     from .codec import Codec
     from .simulated import SimulatedVendor
+
+
+ChatAPI = Literal["chat", "responses"]
+"""Which of OpenAI's two protocols for chats is spoken; the reply looks the same."""
 
 
 class Settings(TypedDict, total=False):
@@ -32,10 +39,24 @@ class Settings(TypedDict, total=False):
 
 
 class OpenAI(HTTPProvider):
-    """OpenAI. The key is `OPENAI_API_KEY`'s unless given."""
+    """OpenAI. The key is `OPENAI_API_KEY`'s unless given. `api="responses"` asks its Responses API; a call may say otherwise."""
 
-    def __init__(self, **settings: Unpack[Settings]) -> None:
-        super().__init__(row_of("openai"), codec_of(row_of("openai")), **settings)
+    def __init__(self, *, api: ChatAPI = "chat", **settings: Unpack[Settings]) -> None:
+        super().__init__(row_of("openai"), codec_of(row_of("openai"), api), **settings)
+
+
+class AzureOpenAI(HTTPProvider):
+    """OpenAI's models on Azure: `base_url` (else `AZURE_OPENAI_ENDPOINT`) is the resource's endpoint, a model is a deployment.
+
+    The key is `AZURE_OPENAI_API_KEY`'s unless given; a token of Entra ID is taken as one. Without a dated `api_version`
+    (else `OPENAI_API_VERSION`) the newer addressing, `/openai/v1`, is used.
+    """
+
+    def __init__(
+        self, *, api: ChatAPI = "chat", api_version: str | None = None, **settings: Unpack[Settings]
+    ) -> None:
+        row = _dated(row_of("azure"), api_version)
+        super().__init__(row, codec_of(row, api), **settings)
 
 
 class Anthropic(HTTPProvider):
@@ -91,25 +112,43 @@ def _simulated_row(dialect: str) -> Row:
     )
 
 
-def provider(vendor: str, **settings: Unpack[Settings]) -> HTTPProvider:
-    """A provider by its vendor's name or alias. Raises `ConfigError` for a name that the catalogue does not have."""
+def provider(
+    vendor: str, *, api: ChatAPI = "chat", api_version: str | None = None, **settings: Unpack[Settings]
+) -> HTTPProvider:
+    """A provider by its vendor's name or alias. Raises `ConfigError` for a name that the catalogue does not have.
+
+    `api` is for those who speak OpenAI's protocol, `api_version` for those whose addresses hold one (Azure).
+    """
     chosen = row_of(vendor)
     if chosen.name == "simulated":
         return Simulated(**settings)
-    return HTTPProvider(chosen, codec_of(chosen), **settings)
+    chosen = _dated(chosen, api_version)
+    return HTTPProvider(chosen, codec_of(chosen, api), **settings)
+
+
+def _dated(row: Row, api_version: str | None) -> Row:
+    if api_version is None:
+        return row
+    if row.name != "azure":
+        raise ConfigError(f"api_version: expected it for azure only, found it for {row.name}.")
+    return replace(row, place=partial(azure_place, api_version=api_version))
 
 
 def every_provider() -> tuple[HTTPProvider, ...]:
     """One provider for each vendor of the catalogue that has a place of its own; keys are read when a call is made."""
-    return tuple(provider(row.name) for row in ROWS if row.base_url is not None)
+    return tuple(provider(row.name) for row in ROWS if row.base_url or row.base_url_env)
 
 
-def codec_of(row: Row) -> Codec:
-    """The codec that speaks a row's protocol."""
+def codec_of(row: Row, api: ChatAPI = "chat") -> Codec:
+    """The codec that speaks a row's protocol. Raises `ConfigError` for an `api` that it has not."""
+    if api != "chat" and (api != "responses" or row.codec != "openai"):
+        raise ConfigError(f"api: expected 'chat' or, for OpenAI's protocol, 'responses'; found {api!r} for {row.name}.")
     if row.codec == "anthropic":
         from .codecs.anthropic import AnthropicCodec
 
         return AnthropicCodec(provider=row.name)
     from .codecs.openai import OpenAICodec
 
-    return OpenAICodec(row.dialect)
+    from .codecs.responses_choice import WithResponses
+
+    return WithResponses(OpenAICodec(row.dialect), row.name, api)

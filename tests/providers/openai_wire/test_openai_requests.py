@@ -319,7 +319,7 @@ def test_another_vendors_signed_blocks_are_not_sent_to_openrouter() -> None:
 def test_each_row_has_a_source_and_an_address(row: Any) -> None:
     assert row.docs.startswith("https://")
     assert row.base_url is None or row.base_url.startswith(("https://", "http://localhost", "http://simulated"))
-    assert row.needs_key == bool(row.base_url and row.base_url.startswith("https://"))
+    assert row.needs_key == bool(row.base_url_env if row.base_url is None else row.base_url.startswith("https://"))
     assert bool(row.key_variables) or not row.needs_key
 
 
