@@ -30,9 +30,11 @@ class Target(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, known: Mapping[str, Any] | frozenset[str] = frozenset()) -> Target:
-        """`vendor/model`. A first part that is not in `known` belongs to the model's name (`meta-llama/Llama-3`)."""
+        """`vendor/model`. A first part that is not in `known` belongs to the model's name (`meta-llama/Llama-3`), and a model
+        without a vendor to the first of `known`.
+        """
         head, slash, tail = text.partition("/")
-        return cls(head, tail) if slash and head in known else cls(None, text)
+        return cls(head, tail) if slash and head in known else cls(next(iter(known), None), text)
 
     def __str__(self) -> str:
         return f"{self.provider}/{self.model}" if self.provider else self.model

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from .call import NO_OPTIONS, CallOptions
 from .dryrun import DryRun
 from .errors import ConfigError
+from .lookups import Lookups
 from .params import Params, chat_messages, split_params
 from .pipeline import Pipeline
 from .plan import Plan
@@ -25,7 +26,7 @@ ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client:
+class Client(Lookups):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options

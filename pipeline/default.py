@@ -50,11 +50,17 @@ if TYPE_CHECKING:
     chat, achat = _typed.chat, _typed.achat
     completion, acompletion = _typed.completion, _typed.acompletion
     parse, aparse = _typed.parse, _typed.aparse
+    embedding, aembedding = _typed.embedding, _typed.aembedding
+    moderation, amoderation = _typed.moderation, _typed.amoderation
+    rerank, arerank = _typed.rerank, _typed.arerank
     explain = _typed.explain
 else:
     chat, achat = _forward(Client.chat), _forward(Client.achat)
     completion, acompletion = _forward(Client.completion), _forward(Client.acompletion)
     parse, aparse = _forward(Client.parse), _forward(Client.aparse)
+    embedding, aembedding = _forward(Client.embedding), _forward(Client.aembedding)
+    moderation, amoderation = _forward(Client.moderation), _forward(Client.amoderation)
+    rerank, arerank = _forward(Client.rerank), _forward(Client.arerank)
     explain = _forward(Client.explain)
 
 register, unregister = registry.register, registry.unregister

@@ -18,6 +18,7 @@ from .dryrun import DryRun, DryRunStop
 from .errors import ConfigError, GlasswayError, PlanError
 from .facts import PAYLOAD
 from .outcome import Outcome, notify, outcome_of
+from .parts import PartLimits, parts_of, send_parts
 from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
 from .portal import run_sync
 from .record import make_record
@@ -25,7 +26,7 @@ from .stream import Handler, Middleware, Reply, Stream
 from .telemetry import Telemetry
 from .telemetry.names import metrics_of
 from .trace import Stopwatch, Trace
-from .types import Request
+from .types import EmbeddingsRequest, Request
 
 Provider = Handler
 """The terminal: any `async (call) -> reply`. A vendor's object also has `name`, `preview(call)`, `open()` and `aclose()`."""
@@ -161,7 +162,10 @@ class Pipeline:
             preview = getattr(provider, "preview", None)
             call.set(PAYLOAD, preview(call) if preview else {})
             raise DryRunStop(call.target)
-        return await attempt(call, getattr(provider, "name", None) or stage_name(provider), provider)
+        name = getattr(provider, "name", None) or stage_name(provider)
+        if isinstance(call.request, EmbeddingsRequest) and len(parts := _parts(call.request, provider)) > 1:
+            return await send_parts(call, parts, name, provider)
+        return await attempt(call, name, provider)
 
     def _provider_of(self, call: Call) -> Provider:
         if not self._providers:
@@ -296,6 +300,12 @@ def _by_name(providers: Sequence[Provider]) -> dict[str, Provider]:
             raise PlanError(f"Two providers are called {name!r}. Give one of them another name: name='{name}-2'.")
         named[name] = provider
     return named
+
+
+def _parts(request: EmbeddingsRequest, provider: Provider) -> list[EmbeddingsRequest]:
+    """The request as the provider can take it: it says how much it takes at once."""
+    limits: PartLimits | None = getattr(provider, "part_limits", None)
+    return [request] if limits is None else parts_of(request, limits)
 
 
 def _vendor(provider: Provider) -> str | None:

@@ -116,12 +116,12 @@ def make_record(call: Call, outcome: Outcome, stage_names: Sequence[str]) -> Rec
         started_at_ns=trace.start_wall_ns if trace else state.clock.wall_ns(),
         stream=call.request.stream,
         facts=state.facts,
-        provider=answered.provider if answered else None,
-        model=answered.model if answered else None,
+        provider=answered.provider if answered else call.target.provider,
+        model=answered.model if answered else call.target.model,
         trace_id=f"{trace.trace_id:032x}" if trace and trace.trace_id else None,
         tenant=state.options.tenant,
         tags=state.options.tags,
-        usage=answered.usage if answered else None,
+        usage=_usage(call, answered, outcome),
         error=error_kind(error) if error else None,
         fault=error.fault if isinstance(error, GlasswayError) else None,
         error_message=error.message if isinstance(error, GlasswayError) else (type(error).__name__ if error else None),
@@ -156,6 +156,13 @@ def stage_runs(trace: Trace, names: Sequence[str]) -> tuple[StageRun, ...]:
 
 def _answering(attempts: Sequence[Attempt]) -> Attempt | None:
     return next((attempt for attempt in attempts if attempt.useful), attempts[-1] if attempts else None)
+
+
+def _usage(call: Call, answered: Attempt | None, outcome: Outcome) -> Usage | None:
+    """The answering attempt's; of a request that was sent in parts, all of theirs."""
+    if call.state.parts is not None and outcome.response is not None:
+        return outcome.response.usage
+    return answered.usage if answered else None
 
 
 def _first_chunk_s(trace: Trace | None, attempt: Attempt | None) -> float | None:

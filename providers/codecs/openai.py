@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions on the wire, and the dialects of those who speak it too.
+"""OpenAI's protocol, and the dialects of those who speak it too: chat here, the other operations in modules of their own.
 
 Source: https://platform.openai.com/docs/api-reference/chat
 """
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
-from ...pipeline.errors import APIError, BadRequestError, ResponseValidationError
+from ...pipeline.errors import APIError, ResponseValidationError
 from ...pipeline.types import ChatRequest, ChatResponse, assemble_chat
 from ..codec import Decoder, Encoded
 from ..dialect import OPENAI, Dialect
@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ...pipeline.call import Call
-    from ...pipeline.types import ChatChunk
+    from ...pipeline.types import Response
+    from .openai_operations import Wire
 
 _HEADERS = {"content-type": "application/json"}
 
 
 class OpenAICodec:
-    """Chat requests in OpenAI's form, for OpenAI (the default) or another dialect. Stateless; safe to share."""
+    """Requests and answers in OpenAI's form, for OpenAI (the default) or another dialect. Stateless; safe to share."""
 
     def __init__(self, dialect: Dialect = OPENAI) -> None:
         self.dialect = dialect
@@ -38,13 +39,13 @@ class OpenAICodec:
         """The vendor's request for `call.request` to `call.target.model`. Notes what changed as `TRANSLATION` facts."""
         request = call.request
         if not isinstance(request, ChatRequest):
-            raise BadRequestError(
-                f"Expected a chat request, found {request.operation}; {self.dialect.name} is only asked for chats here."
-            )
+            return _other(call, self.dialect).encode(call, self.dialect)
         return Encoded("POST", "/chat/completions", to_json(chat_body(call, request, self.dialect)), _HEADERS)
 
-    def decode(self, call: Call, body: bytes) -> ChatResponse:  # noqa: ARG002 - the contract's signature
+    def decode(self, call: Call, body: bytes) -> Response:
         """A complete answer. Raises `ResponseValidationError` when it is not one, `APIError` when it is an error in a 200."""
+        if call.request.operation != "chat":
+            return _other(call, self.dialect).decode(call, body, self.dialect)
         data = _object(body)
         if (said := error_in_body(data)) is not None:
             raise said
@@ -54,12 +55,16 @@ class OpenAICodec:
         except (TypeError, AttributeError, LookupError, ValueError) as error:
             raise _no_answer(f"one that does not fit ({_where(error)})") from error
 
-    def decoder(self, call: Call) -> Decoder:  # noqa: ARG002 - the contract's signature
+    def decoder(self, call: Call) -> Decoder:
         """A decoder for one streamed answer."""
+        if call.request.operation != "chat" and (decoder := _other(call, self.dialect).decoder) is not None:
+            return decoder(call, self.dialect)
         return ChatDecoder(self.dialect)
 
-    def assemble(self, call: Call, chunks: Sequence[ChatChunk]) -> ChatResponse:  # noqa: ARG002 - the contract's signature
+    def assemble(self, call: Call, chunks: Sequence[Any]) -> Response:
         """Joins a stream's chunks."""
+        if call.request.operation != "chat" and (assemble := _other(call, self.dialect).assemble) is not None:
+            return assemble(chunks)
         return assemble_chat(chunks)
 
     def error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> APIError:
@@ -68,6 +73,13 @@ class OpenAICodec:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.dialect.name})"
+
+
+def _other(call: Call, dialect: Dialect) -> Wire:
+    """Loaded when it is first asked for: most programs only chat."""
+    from .openai_operations import wire_of
+
+    return wire_of(call, dialect)
 
 
 def _object(body: bytes) -> dict[str, Any]:
