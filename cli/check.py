@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..pipeline.call import Target
 from ..pipeline.config import Config, load_config
 from ..pipeline.errors import ConfigError, PlanError
 from .show import console
@@ -80,7 +79,7 @@ def _strangers(config: Config, pipeline: Pipeline) -> Iterator[str]:
     """Targets whose first part is the name of no provider: they would be taken for a bare model name."""
     known = frozenset(pipeline.providers)
     for where, target in _targets(config):
-        if "/" in target and target not in config.models and Target.parse(target, known).provider is None:
+        if "/" in target and target not in config.models and target.partition("/")[0] not in known:
             first = next(iter(known))
             yield (
                 f"{where}: {target.partition('/')[0]!r} is no provider here (there are {', '.join(sorted(known))}); "

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..pipeline.call import Target
 from ..pipeline.pricing import default_prices
 from ..providers.catalogue import ROWS
 from .report import dollars
@@ -33,8 +32,9 @@ def prices(models: Sequence[str]) -> None:
     table.add_column("from", overflow="fold")
     now, priced = datetime.now(UTC), default_prices()
     for model in models or usual:
-        target = Target.parse(model, known)
-        table.add_row(model, *_cells(priced.price(target.provider, target.model, now)))
+        head, slash, rest = model.partition("/")
+        vendor, name = (head, rest) if slash and head in known else (None, model)
+        table.add_row(model, *_cells(priced.price(vendor, name, now)))
     console().print(table)
 
 

@@ -56,7 +56,7 @@ class Retry:
                 pause = self._pause(error, number)
                 if number >= tries or not self._worth_it(call, error, pause[0]):
                     raise
-                call.add(RETRIES, Retried(number, error.kind, *pause))
+                call.add(RETRIES, Retried(call.state.attempts_made, error.kind, *pause))
             await call.clock.sleep(pause[0])
             number += 1
             view = call.because("retry")

@@ -82,6 +82,7 @@ class Retried:
     """A failed try that is followed by another."""
 
     attempt: int
+    """The number of the request that failed."""
     error: Kind
     wait_s: float
     told_by: Literal["backoff", "retry_after"]

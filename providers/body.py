@@ -120,7 +120,7 @@ class BodySource:
             if not self._any:
                 raise
             raise StreamInterruptedError(
-                f"The stream broke off: {error.message} What had arrived is in `partial`; try again."
+                f"The stream broke off: {error.message} What had arrived is in `partial`."
             ) from error
 
     async def aclose(self) -> None:

@@ -125,13 +125,17 @@ class CallMetrics:
         for verdict in facts.get(GUARDRAILS.name, ()):
             book.add(names.GUARDRAILS, (self._rule(verdict.rule), verdict.side, verdict.verdict))
         for retried in facts.get(RETRIES.name, ()):
-            book.add(names.RETRIES, (*vendor, retried.error, retried.told_by))
+            book.add(names.RETRIES, (*self._vendor_of(record, retried.attempt, vendor), retried.error, retried.told_by))
             book.add(names.RETRY_WAIT, (retried.told_by,), retried.wait_s)
         for moved in facts.get(FALLBACKS.name, ()):
             labels = self._target(moved.source), self._target(moved.target), moved.error, record.end
             book.add(names.FALLBACKS, labels)
         for translated in facts.get(TRANSLATION.name, ()):
             book.add(names.TRANSLATIONS, (vendor[0], self._parameter(translated.parameter), translated.action))
+
+    def _vendor_of(self, record: Record, number: int, otherwise: Vendor) -> Vendor:
+        failed = next((attempt for attempt in record.attempts if attempt.number == number), None)
+        return otherwise if failed is None else self._vendor(failed.provider, failed.model, record)
 
     def _cost(self, record: Record, cost: Cost, vendor: Vendor) -> None:
         book = self._book
