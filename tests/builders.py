@@ -13,7 +13,16 @@ from glassway.pipeline.outcome import Outcome
 from glassway.pipeline.pipeline import Pipeline
 from glassway.pipeline.record import Record
 from glassway.pipeline.stream import Block, Handler, Reply, Stream
-from glassway.pipeline.types import ChatChunk, ChatRequest, ChatResponse, Choice, ChoiceDelta, Delta, Message, assemble_chat
+from glassway.pipeline.types import (
+    ChatChunk,
+    ChatRequest,
+    ChatResponse,
+    Choice,
+    ChoiceDelta,
+    Delta,
+    Message,
+    assemble_chat,
+)
 from glassway.testing import FakeClock, FakeProvider, Scripted
 
 
@@ -129,7 +138,12 @@ class Setup:
 
 
 def make(
-    stages: Sequence[Any] = (), answers: Sequence[Any] = (Scripted(),), *, clock: FakeClock | None = None, telemetry: Any = None, **settings: Any
+    stages: Sequence[Any] = (),
+    answers: Sequence[Any] = (Scripted(),),
+    *,
+    clock: FakeClock | None = None,
+    telemetry: Any = None,
+    **settings: Any,
 ) -> Setup:
     """A pipeline of `stages` in front of a scripted provider."""
     clock, provider, ends = clock or FakeClock(), FakeProvider(answers), Ends()

@@ -31,7 +31,11 @@ def test_a_name_that_is_not_there_is_an_attribute_error(package: str) -> None:
 def test_the_lazy_table_and_the_imports_for_type_checkers_agree() -> None:
     tree = ast.parse(Path(glassway.__file__ or "").read_text())
     [guard] = [node for node in tree.body if isinstance(node, ast.If)]
-    typed = {node.module: tuple(alias.name for alias in node.names) for node in guard.body if isinstance(node, ast.ImportFrom)}
+    typed = {
+        node.module: tuple(alias.name for alias in node.names)
+        for node in guard.body
+        if isinstance(node, ast.ImportFrom)
+    }
     assert typed == glassway._PLACES
 
 

@@ -9,11 +9,31 @@ import time
 
 import pytest
 
-HEAVY = ("httpx", "httpx2", "httpcore", "openai", "anthropic", "opentelemetry.sdk", "prometheus_client", "diskcache", "yaml", "asyncio.base_events", "anyio", "pydantic", "sqlite3")
+HEAVY = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "openai",
+    "anthropic",
+    "opentelemetry.sdk",
+    "prometheus_client",
+    "diskcache",
+    "yaml",
+    "asyncio.base_events",
+    "anyio",
+    "pydantic",
+    "sqlite3",
+)
 
 
 def run(script: str) -> str:
-    done = subprocess.run([sys.executable, "-X", "frozen_modules=on", "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-X", "frozen_modules=on", "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
     assert done.stderr == ""
     return done.stdout.strip()
 
@@ -22,7 +42,16 @@ def test_it_loads_nothing_that_is_heavy() -> None:
     assert run(f"import sys, glassway; print([name for name in {HEAVY!r} if name in sys.modules])") == "[]"
 
 
-@pytest.mark.parametrize("module", ["glassway.pipeline.pipeline", "glassway.middlewares", "glassway.providers", "glassway.pipeline.client", "glassway.testing"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "glassway.pipeline.pipeline",
+        "glassway.middlewares",
+        "glassway.providers",
+        "glassway.pipeline.client",
+        "glassway.testing",
+    ],
+)
 def test_the_parts_load_no_vendors_library_and_no_sdk(module: str) -> None:
     heavy = ("httpx2", "openai", "anthropic", "opentelemetry.sdk", "diskcache", "yaml", "pytest")
     assert run(f"import sys, {module}; print([name for name in {heavy!r} if name in sys.modules])") == "[]"

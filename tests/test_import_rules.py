@@ -13,7 +13,20 @@ ROOT = Path(__file__).parent.parent
 CORE = {"errors", "facts", "stream", "call", "chain", "clock", "trace", "outcome", "attempts", "plan", "record"}
 BY_NAME = {"client", "registry", "config", "default", "stagenames"}
 """What reaches all of the house by name."""
-NO_IO = {"httpx", "httpcore", "socket", "ssl", "requests", "urllib.request", "aiohttp", "asyncio", "anyio", "subprocess", "os", "pathlib"}
+NO_IO = {
+    "httpx",
+    "httpcore",
+    "socket",
+    "ssl",
+    "requests",
+    "urllib.request",
+    "aiohttp",
+    "asyncio",
+    "anyio",
+    "subprocess",
+    "os",
+    "pathlib",
+}
 
 
 def modules(*folders: str) -> list[Path]:
@@ -34,7 +47,9 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module or ""
         elif isinstance(node, ast.ImportFrom):
             parent = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1])
-            yield from ([f"{parent}.{node.module}"] if node.module else [f"{parent}.{alias.name}" for alias in node.names])
+            yield from (
+                [f"{parent}.{node.module}"] if node.module else [f"{parent}.{alias.name}" for alias in node.names]
+            )
 
 
 def is_of(name: str, *roots: str) -> bool:
@@ -42,11 +57,17 @@ def is_of(name: str, *roots: str) -> bool:
 
 
 def found(paths: list[Path], *roots: str) -> list[str]:
-    return [f"{path.relative_to(ROOT)} imports {name}" for path in paths for name in imports(path) if is_of(name, *roots)]
+    return [
+        f"{path.relative_to(ROOT)} imports {name}" for path in paths for name in imports(path) if is_of(name, *roots)
+    ]
 
 
 def outside_stdlib(path: Path) -> set[str]:
-    return {name for name in imports(path) if name.split(".")[0] not in sys.stdlib_module_names and not is_of(name, "glassway", "__future__")}
+    return {
+        name
+        for name in imports(path)
+        if name.split(".")[0] not in sys.stdlib_module_names and not is_of(name, "glassway", "__future__")
+    }
 
 
 CORE_FILES = [path for path in modules("pipeline") if path.stem in CORE or path.parent.name == "types"]
@@ -54,21 +75,53 @@ CORE_FILES = [path for path in modules("pipeline") if path.stem in CORE or path.
 
 @pytest.mark.parametrize("path", CORE_FILES, ids=lambda path: path.stem)
 def test_the_core_imports_the_standard_library_pydantic_and_the_opentelemetry_api(path: Path) -> None:
-    allowed = ("pydantic", "opentelemetry.trace", "opentelemetry.context", "opentelemetry.propagate", "typing_extensions")
+    allowed = (
+        "pydantic",
+        "opentelemetry.trace",
+        "opentelemetry.context",
+        "opentelemetry.propagate",
+        "typing_extensions",
+    )
     assert [name for name in outside_stdlib(path) if not is_of(name, *allowed)] == []
 
 
 def test_the_pipeline_reaches_stages_and_vendors_by_name_only() -> None:
     paths = [path for path in modules("pipeline") if path.stem not in BY_NAME and path.stem != "pricing"]
-    assert found(paths, "glassway.middlewares", "glassway.providers", "glassway.stores", "glassway.gateway", "glassway.testing", "httpx") == []
+    assert (
+        found(
+            paths,
+            "glassway.middlewares",
+            "glassway.providers",
+            "glassway.stores",
+            "glassway.gateway",
+            "glassway.testing",
+            "httpx",
+        )
+        == []
+    )
 
 
 def test_prices_are_the_one_thing_that_the_pipeline_takes_from_providers() -> None:
-    assert [line for line in found([ROOT / "pipeline/pricing.py"], "glassway.providers") if "glassway.providers.prices" not in line] == []
+    assert [
+        line
+        for line in found([ROOT / "pipeline/pricing.py"], "glassway.providers")
+        if "glassway.providers.prices" not in line
+    ] == []
 
 
 def test_stages_import_the_pipeline_alone() -> None:
-    assert found(modules("middlewares"), "httpx", "httpx2", "opentelemetry.sdk", "glassway.providers", "glassway.gateway", "glassway.testing") == []
+    assert (
+        found(
+            modules("middlewares"),
+            "httpx",
+            "httpx2",
+            "opentelemetry.sdk",
+            "glassway.providers",
+            "glassway.gateway",
+            "glassway.testing",
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize("path", [p for p in modules("middlewares") if p.name != "__init__.py"], ids=name_of)
@@ -100,15 +153,28 @@ def test_stores_know_nothing_of_stages_and_vendors() -> None:
 
 
 def test_no_product_code_imports_the_test_doubles() -> None:
-    assert found(modules("pipeline", "middlewares", "providers", "stores"), "glassway.testing", "pytest", "hypothesis") == []
+    assert (
+        found(modules("pipeline", "middlewares", "providers", "stores"), "glassway.testing", "pytest", "hypothesis")
+        == []
+    )
 
 
 def test_attribute_names_of_the_conventions_stand_in_one_file() -> None:
     """Docstrings may say the name; strings that are values may not."""
     product = modules("pipeline", "middlewares", "providers", "stores", "cli", "testing")
-    assert [str(path.relative_to(ROOT)) for path in product if path != ROOT / "pipeline/telemetry/names.py" and '"gen_ai.' in path.read_text()] == []
+    assert [
+        str(path.relative_to(ROOT))
+        for path in product
+        if path != ROOT / "pipeline/telemetry/names.py" and '"gen_ai.' in path.read_text()
+    ] == []
 
 
 def test_every_file_is_lazy_about_annotations() -> None:
-    product = [path for path in modules("pipeline", "middlewares", "providers", "stores", "testing", "cli") if path.read_text().strip()]
-    assert [str(path.relative_to(ROOT)) for path in product if "from __future__ import annotations" not in path.read_text()] == []
+    product = [
+        path
+        for path in modules("pipeline", "middlewares", "providers", "stores", "testing", "cli")
+        if path.read_text().strip()
+    ]
+    assert [
+        str(path.relative_to(ROOT)) for path in product if "from __future__ import annotations" not in path.read_text()
+    ] == []

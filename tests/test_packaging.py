@@ -28,7 +28,19 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(checkout: Path, packages: set[str], tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names in the wheel."""
     out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", str(checkout), "--no-deps", "--no-build-isolation", "--no-index", "-q", "-w", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        str(checkout),
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "-q",
+        "-w",
+        str(out),
+    ]
     subprocess.run(command, check=True, capture_output=True, timeout=100)
     [path] = out.glob("*.whl")
     return set(zipfile.ZipFile(path).namelist())
@@ -52,7 +64,9 @@ def test_it_has_every_sub_package(wheel: set[str], packages: set[str]) -> None:
 
 
 def test_it_has_every_module_of_every_package(wheel: set[str], packages: set[str], checkout: Path) -> None:
-    modules = {path.relative_to(checkout).as_posix() for folder in packages for path in (checkout / folder).glob("*.py")}
+    modules = {
+        path.relative_to(checkout).as_posix() for folder in packages for path in (checkout / folder).glob("*.py")
+    }
     assert {module for module in modules if f"glassway/{module}" not in wheel} == set()
 
 

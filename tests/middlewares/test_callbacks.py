@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from builders import make, running, server_error
 
-from glassway.middlewares import CallEvent, Callbacks, Retry
+from glassway.middlewares import Callbacks, CallEvent, Retry
 from glassway.pipeline.errors import ConfigError
 from glassway.pipeline.stream import Stream
 from glassway.testing import Scripted
@@ -91,7 +91,9 @@ async def test_plain_functions_run_in_another_thread_and_async_ones_on_the_calls
     assert awaited.threads == {threading.get_ident()}
 
 
-async def test_one_that_raises_is_logged_and_stops_neither_the_call_nor_the_others(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_one_that_raises_is_logged_and_stops_neither_the_call_nor_the_others(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     told = Told()
 
     def bad(event: CallEvent) -> None:

@@ -28,7 +28,12 @@ pytestmark = pytest.mark.anyio
 
 def two(first: Any, second: Any, *stages: Any, **settings: Any) -> tuple[Pipeline, FakeProvider, FakeProvider, Ends]:
     one, other, ends = FakeProvider([first], name="one"), FakeProvider([second], name="other"), Ends()
-    return Pipeline([ends, *(stages or [Fallback(["other/b"])])], providers=[one, other], clock=FakeClock(), **settings), one, other, ends
+    return (
+        Pipeline([ends, *(stages or [Fallback(["other/b"])])], providers=[one, other], clock=FakeClock(), **settings),
+        one,
+        other,
+        ends,
+    )
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
@@ -38,7 +43,7 @@ async def test_the_next_target_answers_and_the_record_says_so(stream: bool) -> N
     text = "".join(await read_texts(reply)) if isinstance(reply, Stream) else reply.text
     assert text == "from the other"
     assert (len(one.calls), str(other.calls[0].target)) == (1, "other/b")
-    assert ends.record.get(FALLBACKS) == (FellBack("fake-model", "other/b", "server_error"),)
+    assert ends.record.get(FALLBACKS) == (FellBack("one/fake-model", "other/b", "server_error"),)
     assert (ends.record.provider, ends.record.model, ends.record.requested) == ("other", "b", "fake-model")
     assert [attempt.reason for attempt in ends.record.attempts] == ["first", "fallback"]
 
@@ -51,12 +56,18 @@ async def test_a_first_answer_asks_nobody_else() -> None:
 
 
 async def test_targets_are_tried_in_order() -> None:
-    setup = make([Fallback(["fake/b", "fake/c", "fake/d"])], [server_error(), AuthenticationError("no key"), Scripted()])
+    setup = make(
+        [Fallback(["fake/b", "fake/c", "fake/d"])], [server_error(), AuthenticationError("no key"), Scripted()]
+    )
     await setup.answer()
     assert [call.target.model for call in setup.provider.calls] == ["fake-model", "b", "c"]
 
 
-@pytest.mark.parametrize("error", [BadRequestError("bad"), ContextWindowExceededError("long"), GuardrailViolation("no")], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "error",
+    [BadRequestError("bad"), ContextWindowExceededError("long"), GuardrailViolation("no")],
+    ids=lambda e: type(e).__name__,
+)
 async def test_what_is_wrong_anywhere_is_raised_as_it_is(error: Exception) -> None:
     async def raising(call: Any, call_next: Any) -> Any:
         raise error
@@ -68,7 +79,10 @@ async def test_what_is_wrong_anywhere_is_raised_as_it_is(error: Exception) -> No
 
 
 async def test_kinds_may_be_added() -> None:
-    setup = make([Fallback(["fake/large"], on={*VENDOR_FAILURES, "context_length"})], [ContextWindowExceededError("long"), Scripted()])
+    setup = make(
+        [Fallback(["fake/large"], on={*VENDOR_FAILURES, "context_length"})],
+        [ContextWindowExceededError("long"), Scripted()],
+    )
     await setup.answer()
     assert len(setup.provider.calls) == 2
 
@@ -77,7 +91,10 @@ async def test_when_all_fail_every_error_is_there() -> None:
     first = server_error(retry_after_s=5.0)
     last = RateLimitError("slow down", status_code=429, retry_after_s=2.0, request_id="r-9")
     pipeline, _, _, ends = two(first, last)
-    with pytest.raises(AllAttemptsFailed, match=r"2 targets failed \(one/fake-model: server_error; other/b: rate_limited\). The last one said: slow down") as caught:
+    with pytest.raises(
+        AllAttemptsFailed,
+        match=r"2 targets failed \(one/fake-model: server_error; other/b: rate_limited\). The last one said: slow down",
+    ) as caught:
         await pipeline.send(ask())
     error = caught.value
     assert error.errors == (first, last)
@@ -103,7 +120,9 @@ async def test_no_time_left_means_no_further_target() -> None:
 
 
 async def test_the_attempt_budget_bounds_retries_and_targets_together() -> None:
-    pipeline, one, other, _ = two(server_error(), server_error(), Fallback(["other/b", "one/c", "other/d"]), Retry(attempts=3), attempts=4)
+    pipeline, one, other, _ = two(
+        server_error(), server_error(), Fallback(["other/b", "one/c", "other/d"]), Retry(attempts=3), attempts=4
+    )
     with pytest.raises(AllAttemptsFailed) as caught:
         await pipeline.send(ask())
     assert len(one.calls) + len(other.calls) == 4
@@ -116,7 +135,11 @@ async def test_a_timeout_inside_it_moves_on() -> None:
     assert [attempt.error for attempt in ends.record.attempts] == ["timeout", None]
 
 
-@pytest.mark.parametrize(("targets", "on"), [([], VENDOR_FAILURES), ("fake/b", VENDOR_FAILURES), (["fake/b"], {"nonsense"})], ids=["none", "text", "kinds"])
+@pytest.mark.parametrize(
+    ("targets", "on"),
+    [([], VENDOR_FAILURES), ("fake/b", VENDOR_FAILURES), (["fake/b"], {"nonsense"})],
+    ids=["none", "text", "kinds"],
+)
 def test_what_makes_no_sense_is_refused(targets: Any, on: Any) -> None:
     with pytest.raises(ConfigError, match="Fallback"):
         Fallback(targets, on=on)

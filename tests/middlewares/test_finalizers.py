@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -43,10 +43,14 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Retry": lambda: [Retry()],
     "Fallback": lambda: [Fallback(["fake/second"])],
     "Timeout": lambda: [Timeout(total_s=500, first_chunk_s=400, between_chunks_s=300)],
-    "Callbacks": lambda: [Callbacks(on_start=[ignore], on_chunk=[ignore], on_success=[ignore, print], on_failure=[ignore, print])],
+    "Callbacks": lambda: [
+        Callbacks(on_start=[ignore], on_chunk=[ignore], on_success=[ignore, print], on_failure=[ignore, print])
+    ],
     "layered": lambda: [layered],
 }
-STAGES["all"] = lambda: [stage for name in STAGES if name not in ("all", "Retry") for stage in STAGES[name]()] + [Retry()]
+STAGES["all"] = lambda: (
+    [stage for name in STAGES if name not in ("all", "Retry") for stage in STAGES[name]()] + [Retry()]
+)
 
 ENDS: dict[Ending, tuple[str, type[BaseException] | None]] = {
     "completed": ("completed", None),
@@ -67,7 +71,7 @@ ENDS: dict[Ending, tuple[str, type[BaseException] | None]] = {
 
 
 @pytest.fixture
-def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+def complaints(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """What the event loop and the chain had to say."""
     caplog.set_level(logging.WARNING)
     loop_says: list[str] = []
@@ -75,7 +79,7 @@ def complaints(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[s
     def all_of_them() -> list[str]:
         return [f"{record.name}: {record.getMessage()}" for record in caplog.records] + loop_says
 
-    yield all_of_them
+    return all_of_them
 
 
 @pytest.mark.anyio

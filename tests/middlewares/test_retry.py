@@ -10,7 +10,16 @@ from builders import make, server_error
 
 from glassway import CallOptions
 from glassway.middlewares import Retry, Timeout
-from glassway.pipeline.errors import AllAttemptsFailed, APIConnectionError, APIError, BadRequestError, ConfigError, RateLimitError, StreamInterruptedError
+from glassway.pipeline.call import NO_OPTIONS
+from glassway.pipeline.errors import (
+    AllAttemptsFailed,
+    APIConnectionError,
+    APIError,
+    BadRequestError,
+    ConfigError,
+    RateLimitError,
+    StreamInterruptedError,
+)
 from glassway.pipeline.facts import RETRIES, Retried
 from glassway.pipeline.stream import Stream
 from glassway.testing import Scripted
@@ -18,8 +27,8 @@ from glassway.testing import Scripted
 pytestmark = pytest.mark.anyio
 
 
-async def failure(setup: Any, options: CallOptions = CallOptions(), **fields: Any) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller looks at it
+async def failure(setup: Any, options: CallOptions = NO_OPTIONS, **fields: Any) -> Exception:
+    with pytest.raises(Exception) as caught:
         await setup.answer(options, **fields)
     return caught.value
 
@@ -42,7 +51,9 @@ async def test_jitter_is_full() -> None:
     rolls: Iterator[float] = iter([0.0, 0.5, 1.0])
     setup = make([Retry(attempts=4, initial_s=2, random=lambda: next(rolls))], [server_error()])
     await failure(setup)
-    assert setup.record.get(RETRIES) == tuple(Retried(i + 1, "server_error", wait_s, "backoff") for i, wait_s in enumerate([0.0, 2.0, 8.0]))
+    assert setup.record.get(RETRIES) == tuple(
+        Retried(i + 1, "server_error", wait_s, "backoff") for i, wait_s in enumerate([0.0, 2.0, 8.0])
+    )
 
 
 @pytest.mark.parametrize("wait_s", [0.0, 7.0, 60.0])
@@ -95,7 +106,9 @@ async def test_only_errors_that_may_pass_are_tried_again(error: APIError, tries:
 
 @pytest.mark.parametrize("verdict", [True, False])
 async def test_which_errors_may_be_said(verdict: bool) -> None:
-    setup = make([Retry(attempts=2, retry_if=lambda error: verdict)], [BadRequestError("bad") if verdict else server_error()])
+    setup = make(
+        [Retry(attempts=2, retry_if=lambda error: verdict)], [BadRequestError("bad") if verdict else server_error()]
+    )
     await failure(setup)
     assert len(setup.provider.calls) == (2 if verdict else 1)
 
@@ -128,7 +141,9 @@ async def test_the_attempt_budget_ends_it_without_a_further_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"attempts": 0}, {"initial_s": -1.0}, {"initial_s": 9.0, "maximum_s": 8.0}, {"multiplier": 0.5}], ids=lambda settings: next(iter(settings))
+    "settings",
+    [{"attempts": 0}, {"initial_s": -1.0}, {"initial_s": 9.0, "maximum_s": 8.0}, {"multiplier": 0.5}],
+    ids=lambda settings: next(iter(settings)),
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Retry"):

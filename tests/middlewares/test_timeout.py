@@ -9,13 +9,16 @@ from builders import ask, make, server_error
 
 from glassway import CallOptions, Pipeline
 from glassway.middlewares import Retry, Timeout
+from glassway.pipeline.call import NO_OPTIONS
 from glassway.pipeline.errors import APITimeoutError, ConfigError
 from glassway.testing import Scripted
 
 pytestmark = pytest.mark.anyio
 
 
-async def timed_out(stages: list[Any], script: Scripted, *, stream: bool = True, options: CallOptions = CallOptions(), **settings: Any) -> tuple[str, float]:
+async def timed_out(
+    stages: list[Any], script: Scripted, *, stream: bool = True, options: CallOptions = NO_OPTIONS, **settings: Any
+) -> tuple[str, float]:
     setup = make(stages, [script], **settings)
     with pytest.raises(APITimeoutError) as caught:
         await setup.answer(options, stream=stream)
@@ -37,13 +40,17 @@ async def test_further_chunks_have_theirs() -> None:
 
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 async def test_the_whole_has_one(stream: bool) -> None:
-    message, after_s = await timed_out([Timeout(total_s=4)], Scripted(delay_s=9 if not stream else 1, gap_s=1), stream=stream)
+    message, after_s = await timed_out(
+        [Timeout(total_s=4)], Scripted(delay_s=9 if not stream else 1, gap_s=1), stream=stream
+    )
     assert message.startswith("The call's deadline passed while waiting for the vendor")
     assert after_s == 4
 
 
 async def test_limits_that_are_kept_change_nothing() -> None:
-    setup = make([Timeout(total_s=60, first_chunk_s=2, between_chunks_s=2, connect_s=1)], [Scripted(delay_s=1, gap_s=1)])
+    setup = make(
+        [Timeout(total_s=60, first_chunk_s=2, between_chunks_s=2, connect_s=1)], [Scripted(delay_s=1, gap_s=1)]
+    )
     assert (await setup.answer(stream=True)).text
 
 
@@ -54,12 +61,16 @@ async def test_the_tighter_of_two_limits_holds(order: tuple[int, int]) -> None:
     assert (await timed_out([Timeout(first_chunk_s=outer), Timeout(first_chunk_s=inner)], Scripted(delay_s=50)))[1] == 2
 
 
-@pytest.mark.parametrize(("option_s", "stage_s", "pipeline_s", "after_s"), [(1, 2, 3, 1), (3, 2, 1, 2), (None, 3, 2, 2), (5, 9, 1, 5)])
+@pytest.mark.parametrize(
+    ("option_s", "stage_s", "pipeline_s", "after_s"), [(1, 2, 3, 1), (3, 2, 1, 2), (None, 3, 2, 2), (5, 9, 1, 5)]
+)
 async def test_a_calls_own_limit_replaces_the_pipelines_and_a_stage_only_tightens_it(
     option_s: float | None, stage_s: float, pipeline_s: float, after_s: float
 ) -> None:
     options = CallOptions(timeout_s=option_s)
-    assert (await timed_out([Timeout(total_s=stage_s)], Scripted(delay_s=50), options=options, timeout_s=pipeline_s))[1] == after_s
+    assert (await timed_out([Timeout(total_s=stage_s)], Scripted(delay_s=50), options=options, timeout_s=pipeline_s))[
+        1
+    ] == after_s
 
 
 async def test_outside_retry_the_whole_is_bounded() -> None:
@@ -70,7 +81,9 @@ async def test_outside_retry_the_whole_is_bounded() -> None:
 
 
 async def test_inside_retry_each_try_is_bounded_but_a_spent_deadline_is_final() -> None:
-    setup = make([Retry(attempts=3, jitter=False, initial_s=1, multiplier=1), Timeout(first_chunk_s=2)], [Scripted(delay_s=50)])
+    setup = make(
+        [Retry(attempts=3, jitter=False, initial_s=1, multiplier=1), Timeout(first_chunk_s=2)], [Scripted(delay_s=50)]
+    )
     with pytest.raises(APITimeoutError):
         await setup.send()
     assert (len(setup.provider.calls), setup.clock.slept_s) == (3, 2 + 1 + 2 + 1 + 2)
@@ -85,7 +98,10 @@ async def test_a_providers_own_timeout_is_not_taken_for_the_calls() -> None:
         await pipeline.send(ask())
 
 
-@pytest.mark.parametrize("settings", [{}, {"total_s": 0}, {"first_chunk_s": -1}, {"connect_s": float("inf")}, {"between_chunks_s": float("nan")}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"total_s": 0}, {"first_chunk_s": -1}, {"connect_s": float("inf")}, {"between_chunks_s": float("nan")}],
+)
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="Timeout"):
         Timeout(**settings)

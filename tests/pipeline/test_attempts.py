@@ -24,7 +24,13 @@ async def test_a_unary_attempt_is_written_down() -> None:
     setup = make([], [Scripted(delay_s=2)])
     await setup.send()
     [attempt] = setup.record.attempts
-    assert (attempt.number, attempt.provider, attempt.model, attempt.reason, attempt.request_id) == (1, "fake", "fake-model", "first", "req-1")
+    assert (attempt.number, attempt.provider, attempt.model, attempt.reason, attempt.request_id) == (
+        1,
+        "fake",
+        "fake-model",
+        "first",
+        "req-1",
+    )
     assert (attempt.useful, attempt.error, attempt.usage_source, attempt.duration_s) == (True, None, "provider", 2)
     assert attempt.usage == Usage(prompt_tokens=10, completion_tokens=5, total_tokens=15)
 
@@ -51,7 +57,9 @@ async def test_a_slow_consumer_does_not_show_in_the_gaps() -> None:
 
 async def test_a_cut_attempt_keeps_the_counts_that_had_come() -> None:
     async def vendor(call: Call) -> Stream:
-        return Stream(Blocks([[ChatChunk(usage=Usage(prompt_tokens=3))], server_error()]), assemble_chat, first=words("a"))
+        return Stream(
+            Blocks([[ChatChunk(usage=Usage(prompt_tokens=3))], server_error()]), assemble_chat, first=words("a")
+        )
 
     setup = make()
     pipeline = Pipeline([setup.ends], vendor)
@@ -90,7 +98,9 @@ async def test_a_spent_budget_is_told() -> None:
         return await call_next(call)
 
     setup = make([stubborn], attempts=1)
-    with pytest.raises(AllAttemptsFailed, match=r"attempt budget is spent: 1 requests were sent. Raise `attempts`") as caught:
+    with pytest.raises(
+        AllAttemptsFailed, match=r"attempt budget is spent: 1 requests were sent. Raise `attempts`"
+    ) as caught:
         await setup.send()
     assert (caught.value.attempts, caught.value.provider, caught.value.model) == (1, "fake", "fake-model")
 

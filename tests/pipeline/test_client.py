@@ -72,8 +72,14 @@ def test_chat_asks_one_question(calling: Callable[..., Caller]) -> None:
 def test_completion_continues_a_conversation(calling: Callable[..., Caller]) -> None:
     caller = calling()
     first = caller("completion", "m", [{"role": "user", "content": "Hi"}])
-    caller("completion", "m", [{"role": "user", "content": "Hi"}, first.message, Message(role="user", content="Go on.")])
-    assert [message.text for message in caller.provider.calls[1].request.messages] == ["Hi", "Hello there, general reader.", "Go on."]
+    caller(
+        "completion", "m", [{"role": "user", "content": "Hi"}, first.message, Message(role="user", content="Go on.")]
+    )
+    assert [message.text for message in caller.provider.calls[1].request.messages] == [
+        "Hi",
+        "Hello there, general reader.",
+        "Go on.",
+    ]
 
 
 @pytest.mark.parametrize("name", ["chat", "completion"])
@@ -86,10 +92,35 @@ def test_streams(calling: Callable[..., Caller], name: str) -> None:
 
 def test_options_settings_and_fields_are_told_apart(calling: Callable[..., Caller]) -> None:
     caller = calling()
-    params = {"timeout_s": 5, "retries": 0, "tenant": "acme", "tags": ["a"], "api_key": "sk-1", "base_url": "http://x", "headers": {"h": "1"}, "cache": {"ttl_s": 1}}
-    caller("chat", "m", "Hi", **params, api_version="v1", region="eu", metadata={"k": "v"}, unknown={"x": 1}, options=CallOptions(settings={"project": "p"}))
+    params = {
+        "timeout_s": 5,
+        "retries": 0,
+        "tenant": "acme",
+        "tags": ["a"],
+        "api_key": "sk-1",
+        "base_url": "http://x",
+        "headers": {"h": "1"},
+        "cache": {"ttl_s": 1},
+    }
+    caller(
+        "chat",
+        "m",
+        "Hi",
+        **params,
+        api_version="v1",
+        region="eu",
+        metadata={"k": "v"},
+        unknown={"x": 1},
+        options=CallOptions(settings={"project": "p"}),
+    )
     options, sent = caller.call.options, caller.call.request.to_dict()
-    assert (options.timeout_s, options.retries, options.tenant, options.tags, options.base_url) == (5, 0, "acme", ("a",), "http://x")
+    assert (options.timeout_s, options.retries, options.tenant, options.tags, options.base_url) == (
+        5,
+        0,
+        "acme",
+        ("a",),
+        "http://x",
+    )
     assert options.settings == {"project": "p", "api_version": "v1", "region": "eu"}
     assert (options.headers, options.cache) == ({"h": "1"}, {"ttl_s": 1})
     assert options.api_key.get_secret_value() == "sk-1"
@@ -118,7 +149,9 @@ def test_options_settings_and_fields_are_told_apart(calling: Callable[..., Calle
     ],
     ids=str,
 )
-def test_wrong_options_are_refused_with_the_right_name(calling: Callable[..., Caller], params: dict[str, Any], message: str) -> None:
+def test_wrong_options_are_refused_with_the_right_name(
+    calling: Callable[..., Caller], params: dict[str, Any], message: str
+) -> None:
     caller = calling()
     with pytest.raises(ConfigError, match=message):
         caller("chat", "m", "Hi", **params)
@@ -127,7 +160,14 @@ def test_wrong_options_are_refused_with_the_right_name(calling: Callable[..., Ca
 
 @pytest.mark.parametrize(
     ("messages", "error"),
-    [([], ValidationError), ("Hi", TypeError), ({"role": "user"}, TypeError), (None, TypeError), ([5], ValidationError), ([{"role": "nobody"}], ValidationError)],
+    [
+        ([], ValidationError),
+        ("Hi", TypeError),
+        ({"role": "user"}, TypeError),
+        (None, TypeError),
+        ([5], ValidationError),
+        ([{"role": "nobody"}], ValidationError),
+    ],
     ids=str,
 )
 def test_what_are_no_messages_is_refused(calling: Callable[..., Caller], messages: Any, error: type[Exception]) -> None:
@@ -167,7 +207,9 @@ def test_parse_lets_the_model_repair_its_answer(calling: Callable[..., Caller]) 
     ],
     ids=["text", "wrong type", "cut"],
 )
-def test_parse_says_what_was_wrong_and_not_what_was_said(calling: Callable[..., Caller], script: Scripted, message: str) -> None:
+def test_parse_says_what_was_wrong_and_not_what_was_said(
+    calling: Callable[..., Caller], script: Scripted, message: str
+) -> None:
     caller = calling(script)
     with pytest.raises(ResponseValidationError, match=message) as caught:
         caller("parse", Answer, "m", "What?", repairs=1)
@@ -196,8 +238,16 @@ def test_parse_refuses_what_makes_no_sense(calling: Callable[..., Caller], param
 
 def test_explain_is_a_dry_run_of_the_same_request(calling: Callable[..., Caller]) -> None:
     caller = calling()
-    found = caller("explain", "m", [{"role": "user", "content": "Hi"}], stream=True, temperature=0.5, tenant="acme", options=CallOptions(retries=0))
-    assert (found.reached_vendor, found.target, caller.provider.calls) == (True, "m", [])
+    found = caller(
+        "explain",
+        "m",
+        [{"role": "user", "content": "Hi"}],
+        stream=True,
+        temperature=0.5,
+        tenant="acme",
+        options=CallOptions(retries=0),
+    )
+    assert (found.reached_vendor, found.target, caller.provider.calls) == (True, "fake/m", [])
 
 
 def test_explain_without_a_request_is_the_plan() -> None:

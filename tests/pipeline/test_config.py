@@ -50,7 +50,10 @@ def test_a_stages_entry_is_its_constructor_call(tmp_path: Path) -> None:
         ({"timeout_s": True}, "timeout_s: expected a number, found bool"),
         ({"attempts": 2.5}, "attempts: expected a whole number, found float"),
         ({"attempts": None}, "attempts: expected a whole number, found NoneType"),
-        ({"providers": {"x": {"api_key": ["a", "${NOT_SET}"]}}}, r"providers.x.api_key\[1\]: the variable NOT_SET is not set"),
+        (
+            {"providers": {"x": {"api_key": ["a", "${NOT_SET}"]}}},
+            r"providers.x.api_key\[1\]: the variable NOT_SET is not set",
+        ),
     ],
     ids=str,
 )
@@ -63,7 +66,10 @@ def test_what_is_wrong_is_told_with_its_path(data: Any, message: str) -> None:
     ("data", "message"),
     [
         ({"pipeline": ["cash"]}, "pipeline.cash: unknown stage 'cash'. Known are"),
-        ({"pipeline": [{"retry": {"attempt": 3}}]}, "pipeline.retry: unknown key 'attempt'. Known here: attempts, initial_s"),
+        (
+            {"pipeline": [{"retry": {"attempt": 3}}]},
+            "pipeline.retry: unknown key 'attempt'. Known here: attempts, initial_s",
+        ),
         ({"pipeline": [{"retry": {"attempts": "3"}}]}, "pipeline.retry: attempts: expected int, found str"),
         ({"pipeline": [{"retry": {"attempts": True}}]}, "pipeline.retry: attempts: expected int, found bool"),
         ({"pipeline": [{"retry": {"jitter": 1}}]}, "pipeline.retry: jitter: expected bool, found int"),
@@ -83,7 +89,9 @@ def test_what_a_stage_or_provider_does_not_take_is_told_with_its_path(data: Any,
 
 
 def test_an_entry_without_settings_has_none() -> None:
-    config = Config.read({"pipeline": ["retry", {"timeout": None}], "providers": {"simulated": None}, "timeout_s": None}, {})
+    config = Config.read(
+        {"pipeline": ["retry", {"timeout": None}], "providers": {"simulated": None}, "timeout_s": None}, {}
+    )
     assert config.stages == [("retry", {}), ("timeout", {})]
     assert (config.providers, config.timeout_s) == ({"simulated": {}}, None)
 
@@ -103,8 +111,19 @@ def test_variables_are_filled_in(text: str, environ: dict[str, str], filled: str
 
 
 def test_no_secret_is_shown() -> None:
-    config = Config.read({"providers": {"box": BOX | {"api_key": "${KEY}"}}, "models": {"m": {"target": "x", "defaults": {"api_key": "sk-2"}}}}, {"KEY": "sk-1"})
-    shown = repr(config) + repr(config.registry().get("m")) + repr(config.pipeline(telemetry=False).providers) + repr(config.client(telemetry=False))
+    config = Config.read(
+        {
+            "providers": {"box": BOX | {"api_key": "${KEY}"}},
+            "models": {"m": {"target": "x", "defaults": {"api_key": "sk-2"}}},
+        },
+        {"KEY": "sk-1"},
+    )
+    shown = (
+        repr(config)
+        + repr(config.registry().get("m"))
+        + repr(config.pipeline(telemetry=False).providers)
+        + repr(config.client(telemetry=False))
+    )
     assert "sk-" not in shown
 
 

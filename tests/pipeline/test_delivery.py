@@ -49,7 +49,7 @@ def offer(deliverer: Deliverer, sink: Any, *events: Any, loop: asyncio.AbstractE
 
 
 async def until_busy(deliverer: Deliverer, waiting: int) -> None:
-    while deliverer.waiting != waiting:
+    while deliverer.waiting != waiting:  # noqa: ASYNC110 - a thread sets it
         await asyncio.sleep(0.001)
 
 
@@ -112,7 +112,9 @@ async def test_failures_are_counted(counting: Counting, awaits: bool) -> None:
     assert counting.now == (0, 2, 0, 0)
 
 
-async def test_a_flush_waits_no_longer_than_it_may_and_closing_drops_the_rest(counting: Counting, gate: threading.Event) -> None:
+async def test_a_flush_waits_no_longer_than_it_may_and_closing_drops_the_rest(
+    counting: Counting, gate: threading.Event
+) -> None:
     deliverer = Deliverer(10)
     offer(deliverer, lambda event: gate.wait() and None, 1)
     await until_busy(deliverer, 1)
@@ -214,5 +216,7 @@ def test_a_forked_child_delivers_its_own_events_and_not_its_parents() -> None:
         print(got, flush=True)
         os._exit(0)
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.splitlines() == ["['child']", "['parent', 'parent 2']"]

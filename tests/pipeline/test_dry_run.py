@@ -36,9 +36,14 @@ def stack(*stages: Any, **settings: Any) -> tuple[Pipeline, Previewing]:
 
 async def test_it_dispatches_nothing_and_shows_what_it_would_have_sent() -> None:
     told: list[Any] = []
-    pipeline, provider = stack(Callbacks(on_start=[told.append], on_success=[told.append], on_failure=[told.append]), Fallback(["second/b"]), Timeout(total_s=5), Retry())
+    pipeline, provider = stack(
+        Callbacks(on_start=[told.append], on_success=[told.append], on_failure=[told.append]),
+        Fallback(["second/b"]),
+        Timeout(total_s=5),
+        Retry(),
+    )
     found = await pipeline.aexplain(ask())
-    assert (found.reached_vendor, found.target, found.refused) == (True, "fake-model", None)
+    assert (found.reached_vendor, found.target, found.refused) == (True, "fake/fake-model", None)
     assert found.payload == {"method": "POST", "body": {"model": "fake-model"}}
     assert found.facts == {}
     assert provider.calls == []
@@ -126,6 +131,6 @@ def test_it_has_a_sync_form_and_shows_facts_and_payload_as_text() -> None:
         return await call_next(call)
 
     text = str(stack(notes)[0].explain(ask()))
-    assert text.splitlines()[0] == "would go to fake-model"
+    assert text.splitlines()[0] == "would go to fake/fake-model"
     assert "  retries: [Retried(attempt=1" in text
     assert '"model": "fake-model"' in text

@@ -31,7 +31,9 @@ from glassway.testing import FakeProvider, Scripted
 def tree(cls: type[GlasswayError] = GlasswayError, depth: int = 0) -> list[str]:
     name = "  " * depth + cls.__name__
     lines = [f"{name:<36}{cls.kind:<20}{cls.fault:<10}{'retryable' if cls.retryable else ''}".rstrip()]
-    return lines + [line for sub in cls.__subclasses__() if sub.__module__ == errors.__name__ for line in tree(sub, depth + 1)]
+    return lines + [
+        line for sub in cls.__subclasses__() if sub.__module__ == errors.__name__ for line in tree(sub, depth + 1)
+    ]
 
 
 def all_classes() -> list[type[GlasswayError]]:
@@ -39,7 +41,11 @@ def all_classes() -> list[type[GlasswayError]]:
 
 
 def an_error(cls: type[GlasswayError]) -> GlasswayError:
-    return cls("what", "extra") if cls is MissingExtraError else cls("what happened", provider="fake", retry_after_s=3.0, retryable=True, fault="network")
+    return (
+        cls("what", "extra")
+        if cls is MissingExtraError
+        else cls("what happened", provider="fake", retry_after_s=3.0, retryable=True, fault="network")
+    )
 
 
 def test_what_each_error_means(snapshot: SnapshotAssertion) -> None:
@@ -162,4 +168,9 @@ async def test_an_error_carries_the_call_it_ended() -> None:
     error = caught.value
     assert error.record is setup.record
     assert (error.attempts, error.provider, error.model, error.request_id) == (1, "fake", "fake-model", "req-1")
-    assert (setup.record.end, setup.record.error, setup.record.fault, setup.record.error_message) == ("failed", "server_error", "provider", "The vendor failed.")
+    assert (setup.record.end, setup.record.error, setup.record.fault, setup.record.error_message) == (
+        "failed",
+        "server_error",
+        "provider",
+        "The vendor failed.",
+    )

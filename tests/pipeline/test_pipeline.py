@@ -67,7 +67,7 @@ async def test_a_stage_that_returns_no_reply_is_named(telemetry: Any) -> None:
         await call_next(call)
 
     setup = make([stage(forgetful, "forgetful")], telemetry=telemetry)
-    with pytest.raises(StageError, match="'forgetful' returned NoneType.*`return await call_next"):
+    with pytest.raises(StageError, match=r"'forgetful' returned NoneType.*`return await call_next"):
         await setup.send()
 
 
@@ -104,7 +104,7 @@ async def test_bare_model_names_go_to_the_first_provider_and_prefixes_choose() -
     pipeline = Pipeline([], providers=[one, two])
     for model in ("m", "two/m", "meta/m"):
         await pipeline.send(ask(model=model))
-    assert [call.target for call in one.calls] == [(None, "m"), (None, "meta/m")]
+    assert [call.target for call in one.calls] == [("one", "m"), ("one", "meta/m")]
     assert [call.target for call in two.calls] == [("two", "m")]
     assert list(pipeline.providers) == ["one", "two"]
 
@@ -140,7 +140,11 @@ async def test_facts_are_shared_by_all_views_and_end_in_the_record() -> None:
 
     setup = make([outer, inner])
     await setup.send()
-    assert (setup.record.get(colour), setup.record.get(steps), setup.record.get(Trail("none", ""))) == ("blue", (1, 2), ())
+    assert (setup.record.get(colour), setup.record.get(steps), setup.record.get(Trail("none", ""))) == (
+        "blue",
+        (1, 2),
+        (),
+    )
     assert setup.record.to_dict()["facts"]["steps"] == [1, 2]
     assert setup.provider.calls[0].request.user == "u"  # type: ignore[attr-defined]
     assert repr(colour) == "Slot('colour')"

@@ -36,12 +36,16 @@ def planned(*stages: Any) -> Pipeline:
 
 
 def test_a_stage_that_must_stand_outside_another_is_told_where_to_move() -> None:
-    with pytest.raises(PlanError, match=r"^Move Bill before Keep in the list: it must see hits\. Found the opposite order\.$"):
+    with pytest.raises(
+        PlanError, match=r"^Move Bill before Keep in the list: it must see hits\. Found the opposite order\.$"
+    ):
         planned(named("Keep"), named("Bill", outside={"Keep": "it must see hits"}))
 
 
 def test_a_stage_that_must_stand_inside_another_is_told_where_to_move() -> None:
-    with pytest.raises(PlanError, match=r"^Move Bill after Trace in the list: it needs a span\. Found the opposite order\.$"):
+    with pytest.raises(
+        PlanError, match=r"^Move Bill after Trace in the list: it needs a span\. Found the opposite order\.$"
+    ):
         planned(named("Bill", inside={"Trace": "it needs a span"}), named("Other"), named("Trace"))
 
 
@@ -60,8 +64,15 @@ def test_a_rule_about_a_stage_that_is_not_there_says_nothing() -> None:
 
 
 def test_an_order_that_could_be_better_is_advised_both_ways() -> None:
-    plan = planned(named("Keep"), named("Tell", better_outside={"Keep": "it misses hits"}, better_inside={"Trace": "it has no span"}), named("Trace")).explain()
-    assert plan.advice == ("Move Tell before Keep in the list: it misses hits.", "Move Tell after Trace in the list: it has no span.")
+    plan = planned(
+        named("Keep"),
+        named("Tell", better_outside={"Keep": "it misses hits"}, better_inside={"Trace": "it has no span"}),
+        named("Trace"),
+    ).explain()
+    assert plan.advice == (
+        "Move Tell before Keep in the list: it misses hits.",
+        "Move Tell after Trace in the list: it has no span.",
+    )
 
 
 def test_a_need_that_nobody_meets_is_refused() -> None:
@@ -81,12 +92,22 @@ def test_a_rule_that_is_no_rule_is_ignored() -> None:
 
 
 def test_stages_of_one_kind_are_numbered() -> None:
-    assert list(planned(Retry(), passing, Retry(), passing, Retry()).stages) == ["Retry", "passing", "Retry#2", "passing#2", "Retry#3"]
+    assert list(planned(Retry(), passing, Retry(), passing, Retry()).stages) == [
+        "Retry",
+        "passing",
+        "Retry#2",
+        "passing#2",
+        "Retry#3",
+    ]
 
 
 @pytest.mark.parametrize(
     ("part", "message"),
-    [("retry", "found str"), (None, "found NoneType"), (Retry, r"found the class Retry. Make one of it: Retry\(\.\.\.\)")],
+    [
+        ("retry", "found str"),
+        (None, "found NoneType"),
+        (Retry, r"found the class Retry. Make one of it: Retry\(\.\.\.\)"),
+    ],
     ids=["text", "nothing", "a class"],
 )
 def test_what_is_no_stage_is_refused_when_the_pipeline_is_made(part: Any, message: str) -> None:
@@ -105,15 +126,31 @@ def test_two_providers_of_one_name_are_refused() -> None:
         Pipeline([], providers=[FakeProvider(), FakeProvider()], telemetry=False)
 
 
-@pytest.mark.parametrize("settings", [{"attempts": 0}, {"timeout_s": 0}, {"timeout_s": -1.0}, {"timeout_s": float("inf")}, {"timeout_s": float("nan")}])
+@pytest.mark.parametrize(
+    "settings",
+    [{"attempts": 0}, {"timeout_s": 0}, {"timeout_s": -1.0}, {"timeout_s": float("inf")}, {"timeout_s": float("nan")}],
+)
 def test_settings_out_of_range_are_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         Pipeline([], FakeProvider(), telemetry=False, **settings)
 
 
 def a_stack() -> Pipeline:
-    keep = named("Keep", may_short_circuit=True, holds_chunks=True, needs=("attempts",), provides=("cache",), better_outside={"Retry": "hits need no tries"})
-    stages = [Callbacks(on_success=[print], on_failure=[passing]), Timeout(total_s=30), Fallback(["second/b", "fake/c"]), Retry(attempts=5), keep]
+    keep = named(
+        "Keep",
+        may_short_circuit=True,
+        holds_chunks=True,
+        needs=("attempts",),
+        provides=("cache",),
+        better_outside={"Retry": "hits need no tries"},
+    )
+    stages = [
+        Callbacks(on_success=[print], on_failure=[passing]),
+        Timeout(total_s=30),
+        Fallback(["second/b", "fake/c"]),
+        Retry(attempts=5),
+        keep,
+    ]
     return Pipeline(stages, providers=[FakeProvider(), FakeProvider(name="second")], telemetry=False)
 
 

@@ -27,7 +27,12 @@ async def test_it_is_json_ready_with_money_as_exact_text() -> None:
     setup = make([noting])
     await setup.send(CallOptions(tenant="acme", tags=("a", "b")), text="a secret prompt")
     shown = json.loads(json.dumps(setup.record.to_dict()))
-    assert (shown["tenant"], shown["tags"], shown["end"], shown["requested"]) == ("acme", ["a", "b"], "completed", "fake-model")
+    assert (shown["tenant"], shown["tags"], shown["end"], shown["requested"]) == (
+        "acme",
+        ["a", "b"],
+        "completed",
+        "fake-model",
+    )
     assert shown["cost_usd"] == "0.00000012"
     assert Decimal(shown["facts"]["cost"]["lines"][0]["amount_usd"]) == Decimal("1E-7")
     assert shown["facts"]["seen"] == {"set": [1], "object": "x", "5": [True, None]}
@@ -47,7 +52,12 @@ async def test_it_shows_neither_payload_nor_content() -> None:
 async def test_its_shortcuts_are_the_responses() -> None:
     setup = make([noting])
     reply = await setup.answer()
-    assert (reply.cost, reply.provider, reply.latency_s, reply.trace_id) == (Decimal("0.00000012"), "fake", setup.record.duration_s, setup.record.trace_id)
+    assert (reply.cost, reply.provider, reply.latency_s, reply.trace_id) == (
+        Decimal("0.00000012"),
+        "fake",
+        setup.record.duration_s,
+        setup.record.trace_id,
+    )
 
 
 async def test_without_a_bill_the_cost_is_unknown() -> None:

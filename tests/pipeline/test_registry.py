@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_names_are_replaced_listed_and_forgotten(names: Registry) -> None:
 
 @pytest.mark.parametrize("chain", [["a", "a"], ["a", "b", "a"], ["a", "b", "c", "b"]], ids="-".join)
 def test_circles_are_refused_and_leave_nothing_behind(names: Registry, chain: list[str]) -> None:
-    pairs = list(zip(chain, chain[1:], strict=False))
+    pairs = list(pairwise(chain))
     for name, target in pairs[:-1]:
         names.register(name, target)
     with pytest.raises(ConfigError, match="goes round in a circle"):
@@ -61,7 +62,9 @@ def test_empty_names_are_refused(names: Registry, name: str, target: str) -> Non
 
 
 def test_setup_takes_a_key_or_one_from_the_environment(names: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match=r"expected api_key=\.\.\. or OPENAI_API_KEY in the environment, found neither"):
+    with pytest.raises(
+        ConfigError, match=r"expected api_key=\.\.\. or OPENAI_API_KEY in the environment, found neither"
+    ):
         names.setup("openai")
     entry = names.setup("openai", api_key="sk-1", name="mine", model="gpt-x")
     assert (entry.name, entry.target, entry.defaults) == ("mine", "openai/gpt-x", {"api_key": "sk-1"})
@@ -85,7 +88,9 @@ def test_quick_setup_takes_the_vendors_whose_keys_are_there(names: Registry, mon
 
 
 def test_many_threads_may_register(names: Registry) -> None:
-    threads = [threading.Thread(target=lambda n=n: [names.register(f"{n}-{i}", "x") for i in range(50)]) for n in range(4)]
+    threads = [
+        threading.Thread(target=lambda n=n: [names.register(f"{n}-{i}", "x") for i in range(50)]) for n in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -35,7 +35,9 @@ def mapped(reply: Any) -> Any:
 
 
 def through(reply: Any) -> Any:
-    return reply.map(lambda c: c).through(slowly).through(slowly).map(lambda c: c) if isinstance(reply, Stream) else reply
+    return (
+        reply.map(lambda c: c).through(slowly).through(slowly).map(lambda c: c) if isinstance(reply, Stream) else reply
+    )
 
 
 def watched(reply: Any) -> Any:
@@ -58,7 +60,13 @@ STACKS: dict[str, Callable[[], list[Any]]] = {
     "map": lambda: [pausing(1, mapped), pausing(2, mapped)],
     "through": lambda: [pausing(1, through), pausing(2, through)],
     "observers": lambda: [pausing(1, watched), observing, pausing(2, watched)],
-    "all of ours": lambda: [Callbacks(on_success=[print]), Timeout(total_s=500), Fallback(["fake/b"]), Retry(jitter=False), pausing(1, through)],
+    "all of ours": lambda: [
+        Callbacks(on_success=[print]),
+        Timeout(total_s=500),
+        Fallback(["fake/b"]),
+        Retry(jitter=False),
+        pausing(1, through),
+    ],
 }
 SCRIPTS: dict[str, list[Any]] = {
     "answer": [Scripted(delay_s=1, gap_s=0.5)],
@@ -80,7 +88,7 @@ async def test_they_add_up(stack: str, stream: bool, script: str) -> None:
             if isinstance(reply, Stream):
                 async for _ in reply:
                     await clock.sleep(0.25)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the record is looked at below
             assert script != "answer"
     assert missing_ns(setup.record) == 0
     assert setup.record.duration_s > 0
@@ -103,9 +111,19 @@ async def test_each_stage_is_charged_for_its_own_time_alone() -> None:
     async for _ in reply:
         await setup.clock.sleep(10)
     runs = {run.name: run for run in setup.record.stages}
-    assert {name: runs[name].self_s for name in ("one", "two", "provider")} == {"one": 1, "two": 2, "provider": 4 + 4 * 0.5}
+    assert {name: runs[name].self_s for name in ("one", "two", "provider")} == {
+        "one": 1,
+        "two": 2,
+        "provider": 4 + 4 * 0.5,
+    }
     assert setup.record.consumer_s == 40
-    assert [(run.name, run.depth) for run in setup.record.stages] == [("call", 0), ("Ends", 1), ("one", 2), ("two", 3), ("provider", 4)]
+    assert [(run.name, run.depth) for run in setup.record.stages] == [
+        ("call", 0),
+        ("Ends", 1),
+        ("one", 2),
+        ("two", 3),
+        ("provider", 4),
+    ]
 
 
 async def test_the_pause_between_tries_is_retrys() -> None:
@@ -127,7 +145,11 @@ async def test_what_a_stage_does_below_its_own_through_is_its_own_time() -> None
             await clock.sleep(2)
             yield chunk
 
-    setup = make([pausing(0, lambda reply: reply.map(working).through(slow).through(slow), "layered")], [Scripted(text="a")], clock=clock)
+    setup = make(
+        [pausing(0, lambda reply: reply.map(working).through(slow).through(slow), "layered")],
+        [Scripted(text="a")],
+        clock=clock,
+    )
     reply = await setup.send(stream=True)
     await reply.response()
     layered = next(run for run in setup.record.stages if run.name == "layered")

@@ -126,7 +126,9 @@ async def test_after_an_error_the_iteration_is_over() -> None:
     assert await read_texts(stream) == []
 
 
-async def test_chunks_that_cannot_be_assembled_neither_hide_the_error_nor_hold_the_source(caplog: pytest.LogCaptureFixture) -> None:
+async def test_chunks_that_cannot_be_assembled_neither_hide_the_error_nor_hold_the_source(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def assemble(_: Any) -> Any:
         raise ValueError("no response can be made of this")
 

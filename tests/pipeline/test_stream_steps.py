@@ -19,7 +19,7 @@ from glassway.pipeline.types import ChatChunk, assemble_chat
 Rules = list[tuple[str, int]]
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - what the step did
     pass
 
 
@@ -78,7 +78,13 @@ rules = st.lists(st.tuples(st.sampled_from(["raise", "drop", "change"]), st.inte
 
 
 @settings(max_examples=150, deadline=None)
-@given(numbers=st.lists(st.integers(0, 6), max_size=12), sizes=st.lists(st.integers(1, 5), max_size=6), rules=rules, held=st.integers(0, 4), primed=st.booleans())
+@given(
+    numbers=st.lists(st.integers(0, 6), max_size=12),
+    sizes=st.lists(st.integers(1, 5), max_size=6),
+    rules=rules,
+    held=st.integers(0, 4),
+    primed=st.booleans(),
+)
 def test_any_cut_into_blocks_and_any_layering_says_what_a_plain_loop_says(
     numbers: list[int], sizes: list[int], rules: Rules, held: int, primed: bool
 ) -> None:
@@ -195,7 +201,12 @@ async def test_observers_run_inner_first_and_one_that_raises_breaks_nothing(capl
         raise ValueError("an observer's own trouble")
 
     before = observer_failures()
-    stream = stream_of(words("a")).when_done(lambda _: told.append("inner")).when_done(bad_observer).when_done(lambda _: told.append("outer"))
+    stream = (
+        stream_of(words("a"))
+        .when_done(lambda _: told.append("inner"))
+        .when_done(bad_observer)
+        .when_done(lambda _: told.append("outer"))
+    )
     assert texts([await anext(stream)]) == ["a"]
     assert await read_texts(stream) == []
     assert told == ["inner", "bad", "outer"]

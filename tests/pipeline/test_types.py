@@ -45,7 +45,14 @@ def test_every_part_is_read_and_written_as_it_came(kind: type, data: dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("value", "type_"), [(TextPart(text="x"), "text"), (ToolCall(id="1"), "function"), (Tool(), "function"), (ReasoningBlock(text="t"), "thinking")], ids=str
+    ("value", "type_"),
+    [
+        (TextPart(text="x"), "text"),
+        (ToolCall(id="1"), "function"),
+        (Tool(), "function"),
+        (ReasoningBlock(text="t"), "thinking"),
+    ],
+    ids=str,
 )
 def test_a_type_that_is_the_default_is_written_out_too(value: Any, type_: str) -> None:
     assert value.to_dict()["type"] == type_
@@ -55,8 +62,18 @@ def test_a_type_that_is_the_default_is_written_out_too(value: Any, type_: str) -
 def test_a_request_keeps_what_it_does_not_know_at_every_level() -> None:
     data = {
         "model": "m",
-        "messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{"}, "z": 1}], "y": 2}],
-        "tools": [{"type": "web_search", "depth": 3}, {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+        "messages": [
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{"}, "z": 1}],
+                "y": 2,
+            }
+        ],
+        "tools": [
+            {"type": "web_search", "depth": 3},
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
+        ],
         "safety_settings": [{"a": 1}],
     }
     request = ChatRequest.model_validate(data)
@@ -65,7 +82,11 @@ def test_a_request_keeps_what_it_does_not_know_at_every_level() -> None:
     assert request.but(temperature=0.5).to_dict() == data | {"temperature": 0.5}
 
 
-@pytest.mark.parametrize("value", [ask(), answer(), Message(role="user", content="x"), TextPart(text="x"), Usage()], ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize(
+    "value",
+    [ask(), answer(), Message(role="user", content="x"), TextPart(text="x"), Usage()],
+    ids=lambda value: type(value).__name__,
+)
 def test_values_are_frozen(value: Any) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         value.model = "other"
@@ -73,7 +94,14 @@ def test_values_are_frozen(value: Any) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"messages": []}, {"messages": "sk-secret"}, {"messages": [{"role": "sk-secret", "content": "x"}]}, {"messages": [{"content": "sk-secret"}]}, {}, {"model": 5}],
+    [
+        {"messages": []},
+        {"messages": "sk-secret"},
+        {"messages": [{"role": "sk-secret", "content": "x"}]},
+        {"messages": [{"content": "sk-secret"}]},
+        {},
+        {"model": 5},
+    ],
     ids=str,
 )
 def test_a_request_that_is_none_is_refused_without_repeating_it(fields: dict[str, Any]) -> None:
@@ -83,7 +111,9 @@ def test_a_request_that_is_none_is_refused_without_repeating_it(fields: dict[str
 
 
 def test_either_name_of_the_output_limit_and_either_form_of_stop() -> None:
-    assert [ask(**fields).output_limit for fields in ({}, {"max_tokens": 5}, {"max_tokens": 5, "max_completion_tokens": 0})] == [None, 5, 0]
+    assert [
+        ask(**fields).output_limit for fields in ({}, {"max_tokens": 5}, {"max_tokens": 5, "max_completion_tokens": 0})
+    ] == [None, 5, 0]
     assert [ask(stop=stop).stop_sequences for stop in (None, "a", ["a", "b"])] == [(), ("a",), ("a", "b")]
 
 
@@ -94,7 +124,12 @@ def test_a_messages_text_is_its_text_parts() -> None:
 
 def test_a_responses_shortcuts() -> None:
     response = answer("Hello")
-    assert (response.text, response.finish_reason, response.tool_calls, response.reasoning) == ("Hello", "stop", (), None)
+    assert (response.text, response.finish_reason, response.tool_calls, response.reasoning) == (
+        "Hello",
+        "stop",
+        (),
+        None,
+    )
     assert response.message is response.choices[0].message
     empty = ChatResponse()
     assert (empty.text, empty.finish_reason, empty.tool_calls, empty.reasoning) == ("", None, (), None)
@@ -104,7 +139,14 @@ def test_a_responses_shortcuts() -> None:
 
 def test_a_response_of_no_pipeline_knows_nothing_of_a_call() -> None:
     response = answer()
-    assert [response.record, response.cost, response.provider, response.latency_s, response.trace_id, response.request_id] == [None] * 6
+    assert [
+        response.record,
+        response.cost,
+        response.provider,
+        response.latency_s,
+        response.trace_id,
+        response.request_id,
+    ] == [None] * 6
     assert Response().text == ""
 
 
@@ -113,8 +155,14 @@ def test_a_response_of_no_pipeline_knows_nothing_of_a_call() -> None:
     [
         (Usage(prompt_tokens=3, completion_tokens=2, total_tokens=5), ()),
         (Usage(prompt_tokens=3, completion_tokens=2), ()),
-        (Usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 1, "cache_write_tokens": 1}), ("cached_exceeds_prompt",)),
-        (Usage(completion_tokens=1, completion_tokens_details={"reasoning_tokens": 2}), ("reasoning_exceeds_completion",)),
+        (
+            Usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 1, "cache_write_tokens": 1}),
+            ("cached_exceeds_prompt",),
+        ),
+        (
+            Usage(completion_tokens=1, completion_tokens_details={"reasoning_tokens": 2}),
+            ("reasoning_exceeds_completion",),
+        ),
         (Usage(prompt_tokens=1, completion_tokens=1, total_tokens=3), ("total_is_not_the_sum",)),
         (Usage(prompt_tokens=-1), ("cached_exceeds_prompt", "negative")),
     ],
@@ -125,4 +173,7 @@ def test_counts_that_cannot_be_are_named(usage: Usage, anomalies: tuple[str, ...
 
 
 def test_usage_writes_only_what_was_set() -> None:
-    assert Usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 1}).to_dict() == {"prompt_tokens": 1, "prompt_tokens_details": {"cached_tokens": 1}}
+    assert Usage(prompt_tokens=1, prompt_tokens_details={"cached_tokens": 1}).to_dict() == {
+        "prompt_tokens": 1,
+        "prompt_tokens_details": {"cached_tokens": 1},
+    }
