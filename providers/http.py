@@ -96,6 +96,7 @@ class HTTPProvider:
         encoded = self.codec.encode(call)
         url = self._address.place(call, encoded.path)
         request = _request(encoded, url, self._all_headers(call, encoded), self._timeouts(call))
+        await self._sign(request, call)
         self._note_request(call, request)
         body = await self._send(request)
         try:
@@ -160,6 +161,9 @@ class HTTPProvider:
 
     # -- the request
 
+    async def _sign(self, request: httpx.Request, call: Call | None) -> None:
+        """Add what can only be said of the whole request. Nothing here: most vendors want a key, which has its header."""
+
     def _timeouts(self, call: Call) -> dict[str, float | None]:
         remaining_s = call.remaining_s()
         connect_s = min(limit for limit in (self._connect_s, call.limits.connect_s, remaining_s) if limit is not None)
@@ -194,7 +198,9 @@ class HTTPProvider:
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._connect_s)
         try:
             async with asyncio.timeout(3 * self._connect_s):
-                return await self._models(_request(Encoded("GET", "", b""), url, headers, timeouts))
+                request = _request(Encoded("GET", "", b""), url, headers, timeouts)
+                await self._sign(request, None)
+                return await self._models(request)
         except TimeoutError as error:
             raise connection_error(error, url) from error
 
