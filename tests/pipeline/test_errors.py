@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import pickle
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -80,14 +81,17 @@ def test_special_fields_survive_pickling() -> None:
     assert (copy.errors[0].rule, copy.attempts) == ("secrets", 2)
 
 
+async def whole(reply: Awaitable[Any]) -> Any:
+    return await (await reply).response()
+
+
 @pytest.mark.anyio
 @pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
 async def test_the_error_of_a_real_call_survives_pickling_with_its_record(stream: bool) -> None:
     script = Scripted(after_chunks=2) if stream else server_error()
     pipeline = Pipeline([], FakeProvider([script]))
     with pytest.raises(GlasswayError) as caught:
-        reply: Any = await pipeline.send(ask(stream=stream))
-        await reply.response()
+        await whole(pipeline.send(ask(stream=stream)))
     copy = pickle.loads(pickle.dumps(caught.value))
     assert copy.record.stages == caught.value.record.stages  # type: ignore[union-attr]
     assert copy.record.call_id == caught.value.record.call_id  # type: ignore[union-attr]
