@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from ..pipeline.errors import ConfigError
+from ..pipeline.telemetry import Telemetry
 from ..providers import HTTPProvider
 from .scenarios import SCENARIOS, Scenario, ScenarioResult, run_scenario
 from .show import console, show_lines, show_result, show_totals
@@ -71,7 +72,12 @@ def run_tour(scenarios: Sequence[Scenario], *, fast: bool, seed: int, show: Show
 
     async def tour(server: SimulatedServer) -> None:
         pipeline = demo_pipeline(
-            server.openai_base_url, server.base_url, registry=registry, ledger=ledger, seed=seed, waits=not fast
+            server.openai_base_url,
+            server.base_url,
+            telemetry=Telemetry(registry=registry),
+            ledger=ledger,
+            seed=seed,
+            waits=not fast,
         )
         async with pipeline:
             await _connect(pipeline)

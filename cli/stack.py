@@ -13,8 +13,6 @@ from .report import bill_of
 from .scenarios import BACKUP, BACKUP_MODEL, MAIN
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
     from ..middlewares import CallEvent
 
 
@@ -42,7 +40,7 @@ def demo_pipeline(
     openai_base_url: str,
     anthropic_base_url: str,
     *,
-    registry: CollectorRegistry,
+    telemetry: Telemetry,
     ledger: Ledger,
     seed: int = 0,
     waits: bool = True,
@@ -66,5 +64,5 @@ def demo_pipeline(
             Simulated(name=MAIN, base_url=openai_base_url, transport=None),
             Simulated(name=BACKUP, dialect="anthropic", base_url=anthropic_base_url, transport=None),
         ],
-        telemetry=Telemetry(registry=registry),
+        telemetry=telemetry,
     )

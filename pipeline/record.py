@@ -43,6 +43,9 @@ class Record:
     stream: bool
     facts: Mapping[str, Any]
     provider: str | None = None
+    """The pipeline's name of the provider that answered, or that was asked last."""
+    vendor: str | None = None
+    """The vendor behind it, by the catalogue's name: several providers may reach the same one."""
     model: str | None = None
     trace_id: str | None = None
     tenant: str | None = None
@@ -117,6 +120,7 @@ def make_record(call: Call, outcome: Outcome, stage_names: Sequence[str]) -> Rec
         stream=call.request.stream,
         facts=state.facts,
         provider=answered.provider if answered else call.target.provider,
+        vendor=(answered.vendor or answered.provider) if answered else call.vendor,
         model=answered.model if answered else call.target.model,
         trace_id=f"{trace.trace_id:032x}" if trace and trace.trace_id else None,
         tenant=state.options.tenant,

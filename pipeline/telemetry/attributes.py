@@ -31,7 +31,7 @@ def of_call(record: Record, generation: Generation) -> Attributes:
     """The call's span: the only one with the operation's name and with usage."""
     found: Attributes = {
         names.OPERATION.name: names.OPERATIONS[record.operation],
-        names.PROVIDER.name: names.PROVIDERS.get(record.provider or "", record.provider or names.NONE),
+        names.PROVIDER.name: names.PROVIDERS.get(record.vendor or "", record.vendor or names.NONE),
         names.REQUEST_MODEL.name: record.model or record.requested,
         names.SPAN_KIND.name: _KINDS.get(record.operation, "LLM"),
         names.CALL_ID.name: record.call_id,

@@ -52,7 +52,8 @@ class CallMetrics:
             if record.stream:
                 self._stream(record, vendor, exemplar)
             self._facts(record, vendor)
-            common = names.OPERATIONS[record.operation], names.PROVIDERS.get(vendor[0], vendor[0]), vendor[1]
+            known = self._provider(record.vendor or names.NONE, admit=record.fault != "caller")
+            common = names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]
             self._count_convention(self._book, record, common, exemplar)
 
     def _vendor(self, provider: str | None, model: str | None, record: Record) -> Vendor:

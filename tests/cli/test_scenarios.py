@@ -11,6 +11,7 @@ from glassway.cli.demo import run_tour
 from glassway.cli.scenarios import BACKUP, SCENARIOS, SECRET, run_scenarios
 from glassway.cli.stack import Ledger, demo_pipeline
 from glassway.pipeline.facts import CACHE, GUARDRAILS, RETRIES
+from glassway.pipeline.telemetry import Telemetry
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 
 NAMES = [scenario.name for scenario in SCENARIOS]
@@ -151,7 +152,11 @@ def test_the_same_seed_gives_the_same_answers_and_another_gives_others(tour):
 async def test_the_tour_can_be_run_again_and_again_on_one_stack():
     async with SimulatedServer(SimulatedVendor(timing=Timing(scale=0))) as server:
         pipeline = demo_pipeline(
-            server.openai_base_url, server.base_url, registry=CollectorRegistry(), ledger=Ledger(), waits=False
+            server.openai_base_url,
+            server.base_url,
+            telemetry=Telemetry(registry=CollectorRegistry()),
+            ledger=Ledger(),
+            waits=False,
         )
         async with pipeline:
             tours = [await run_scenarios(pipeline, run=f"tour-{number}") for number in range(2)]
