@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-_HEADERS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlation-id")
-"""OpenAI and most; Anthropic; Azure; Mistral. Source: the headers of recorded exchanges with each."""
+_HEADERS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlation-id", "x-amzn-requestid")
+"""OpenAI and most; Anthropic; Azure; Mistral; AWS. Source: the headers of recorded exchanges with each."""
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
