@@ -9,23 +9,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .google import Vertex
     from .http import Availability, HTTPProvider
-    from .vendors import Anthropic, AzureOpenAI, OpenAI, OpenAICompatible, Settings, Simulated, every_provider, provider
+    from .vendors import (
+        Anthropic,
+        AzureOpenAI,
+        Gemini,
+        OpenAI,
+        OpenAICompatible,
+        Settings,
+        Simulated,
+        every_provider,
+        provider,
+    )
 
 __all__ = [
     "Anthropic",
     "Availability",
     "AzureOpenAI",
+    "Gemini",
     "HTTPProvider",
     "OpenAI",
     "OpenAICompatible",
     "Settings",
     "Simulated",
+    "Vertex",
     "every_provider",
     "provider",
 ]
 
-_HOMES = dict.fromkeys(("Availability", "HTTPProvider"), ".http")
+_HOMES = {**dict.fromkeys(("Availability", "HTTPProvider"), ".http"), "Vertex": ".google"}
 
 
 def __getattr__(name: str) -> object:

@@ -28,6 +28,11 @@ _PUBLIC_HEADERS = frozenset(
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 _ENTRA_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*")
 """Azure takes a key in a header of its own, and a token of Entra ID, which is a JWT, as a bearer's."""
+_GOOGLE_KEY = re.compile(r"AIza|AQ\.")
+"""How Google's API keys begin; its access tokens begin with `ya29.`, or are JWTs.
+
+Source: https://cloud.google.com/docs/authentication/api-keys, https://cloud.google.com/vertex-ai/generative-ai/docs/start/express-mode/overview
+"""
 _URLS_KEPT = 64
 _SHORTEST_ECHO = 12
 _SHORTEST_KEY = 8
@@ -169,6 +174,8 @@ def authorization(row: Row, key: SecretStr | None) -> dict[str, str]:
         )
     if row.auth == "bearer" or (row.auth == "api-key" and _ENTRA_TOKEN.match(value)):
         return {"authorization": f"Bearer {value}"}
+    if row.auth == "google":
+        return {"x-goog-api-key": value} if _GOOGLE_KEY.match(value) else {"authorization": f"Bearer {value}"}
     return {row.auth: value}
 
 

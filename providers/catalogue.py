@@ -24,13 +24,15 @@ from .dialect import (
     XAI,
     Dialect,
 )
+from .google_place import google_place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..pipeline.call import Call
 
-Auth = Literal["bearer", "x-api-key", "api-key"]
+Auth = Literal["bearer", "x-api-key", "api-key", "x-goog-api-key", "google"]
+"""`google`: an API key goes as `x-goog-api-key`, everything else as a bearer token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Row:
     """The vendor's own variables for the key; the first that is set counts."""
     needs_key: bool = True
     auth: Auth = "bearer"
-    codec: Literal["openai", "anthropic"] = "openai"
+    codec: Literal["openai", "anthropic", "bedrock", "gemini", "vertex"] = "openai"
     dialect: Dialect = COMPATIBLE
     models_path: str = "/models"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -92,6 +94,42 @@ ROWS: tuple[Row, ...] = (
         dialect=AZURE,
         aliases=("azure_openai", "azure-openai"),
         place=azure_place,
+    ),
+    Row(
+        name="gemini",
+        docs="https://ai.google.dev/api",
+        base_url="https://generativelanguage.googleapis.com",
+        base_url_env="GOOGLE_GEMINI_BASE_URL",
+        key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        auth="x-goog-api-key",
+        codec="gemini",
+        models_path="/v1beta/models",
+        default_model="gemini-2.5-flash",
+        aliases=("google",),
+        place=google_place,
+    ),
+    Row(
+        name="vertex",
+        docs="https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference",
+        base_url="https://aiplatform.googleapis.com",
+        base_url_env="GOOGLE_VERTEX_BASE_URL",
+        needs_key=False,
+        auth="google",
+        codec="vertex",
+        models_path="/v1beta1/publishers/google/models",
+        aliases=("vertex_ai",),
+        place=google_place,
+    ),
+    Row(
+        name="bedrock",
+        docs="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        base_url=None,  # the region's
+        base_url_env="AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
+        needs_key=False,  # without one, requests are signed
+        codec="bedrock",
+        models_path="/foundation-models",
+        aliases=("aws_bedrock", "aws-bedrock", "amazon_bedrock"),
     ),
     Row(
         name="groq",

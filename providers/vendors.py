@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .codec import Codec
+    from .google import TokenSource
     from .simulated import SimulatedVendor
 
 
@@ -52,9 +53,7 @@ class AzureOpenAI(HTTPProvider):
     (else `OPENAI_API_VERSION`) the newer addressing, `/openai/v1`, is used.
     """
 
-    def __init__(
-        self, *, api: ChatAPI = "chat", api_version: str | None = None, **settings: Unpack[Settings]
-    ) -> None:
+    def __init__(self, *, api: ChatAPI = "chat", api_version: str | None = None, **settings: Unpack[Settings]) -> None:
         row = _dated(row_of("azure"), api_version)
         super().__init__(row, codec_of(row, api), **settings)
 
@@ -64,6 +63,13 @@ class Anthropic(HTTPProvider):
 
     def __init__(self, **settings: Unpack[Settings]) -> None:
         super().__init__(row_of("anthropic"), codec_of(row_of("anthropic")), **settings)
+
+
+class Gemini(HTTPProvider):
+    """Google's Gemini at AI Studio's address. The key is `GEMINI_API_KEY`'s or `GOOGLE_API_KEY`'s unless given."""
+
+    def __init__(self, **settings: Unpack[Settings]) -> None:
+        super().__init__(row_of("gemini"), codec_of(row_of("gemini")), **settings)
 
 
 class OpenAICompatible(HTTPProvider):
@@ -113,13 +119,29 @@ def _simulated_row(dialect: str) -> Row:
 
 
 def provider(
-    vendor: str, *, api: ChatAPI = "chat", api_version: str | None = None, **settings: Unpack[Settings]
+    vendor: str,
+    *,
+    api: ChatAPI = "chat",
+    api_version: str | None = None,
+    project: str | None = None,
+    location: str | None = None,
+    credentials: TokenSource = None,
+    **settings: Unpack[Settings],
 ) -> HTTPProvider:
     """A provider by its vendor's name or alias. Raises `ConfigError` for a name that the catalogue does not have.
 
-    `api` is for those who speak OpenAI's protocol, `api_version` for those whose addresses hold one (Azure).
+    `api` is for those who speak OpenAI's protocol, `api_version` for those whose addresses hold one (Azure); `project`,
+    `location` and `credentials` are for Vertex AI.
     """
     chosen = row_of(vendor)
+    if chosen.name == "vertex":
+        from .google import Vertex
+
+        return Vertex(project=project, location=location, credentials=credentials, **settings)
+    if project or location or credentials:
+        raise ConfigError(
+            f"project, location, credentials: expected them for vertex only, found them for {chosen.name}."
+        )
     if chosen.name == "simulated":
         return Simulated(**settings)
     chosen = _dated(chosen, api_version)
@@ -147,6 +169,15 @@ def codec_of(row: Row, api: ChatAPI = "chat") -> Codec:
         from .codecs.anthropic import AnthropicCodec
 
         return AnthropicCodec(provider=row.name)
+    if row.codec == "gemini":
+        from .codecs.gemini import GeminiCodec
+
+        return GeminiCodec(provider=row.name)
+    if row.codec == "vertex":
+        from .codecs.vertex import VertexCodec
+        from .google import place_of
+
+        return VertexCodec(place_of(), provider=row.name)
     from .codecs.openai import OpenAICodec
 
     from .codecs.responses_choice import WithResponses

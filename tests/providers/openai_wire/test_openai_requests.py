@@ -17,9 +17,10 @@ from pydantic_core import from_json, to_json
 from glassway.pipeline.call import Call, Target
 from glassway.pipeline.errors import BadRequestError
 from glassway.pipeline.facts import TRANSLATION
-from glassway.pipeline.types import ChatRequest, Request
+from glassway.pipeline.types import ChatRequest, EmbeddingsRequest
 from glassway.providers.catalogue import ROWS, row_of
 from glassway.providers.codecs.openai import OpenAICodec
+from glassway.providers.dialect import DEEPSEEK
 
 USER = {"role": "user", "content": "Hello"}
 TOOL = {
@@ -319,7 +320,9 @@ def test_another_vendors_signed_blocks_are_not_sent_to_openrouter() -> None:
 def test_each_row_has_a_source_and_an_address(row: Any) -> None:
     assert row.docs.startswith("https://")
     assert row.base_url is None or row.base_url.startswith(("https://", "http://localhost", "http://simulated"))
-    assert row.needs_key == bool(row.base_url_env if row.base_url is None else row.base_url.startswith("https://"))
+    signs_in = row.codec in ("vertex", "bedrock")  # with the account's own credentials, where no key is given
+    away = bool(row.base_url_env if row.base_url is None else row.base_url.startswith("https://"))
+    assert row.needs_key == (away and not signs_in)
     assert bool(row.key_variables) or not row.needs_key
 
 
@@ -328,9 +331,6 @@ def test_names_and_aliases_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
-def test_what_is_no_chat_is_refused() -> None:
-    class Other(Request):
-        operation = "embeddings"
-
-    with pytest.raises(BadRequestError, match="embeddings"):
-        OpenAICodec().encode(Call.start(Other(model="m")))
+def test_an_operation_that_the_vendor_has_not_is_refused() -> None:
+    with pytest.raises(BadRequestError, match=r"deepseek has \(chat\), found embeddings"):
+        OpenAICodec(DEEPSEEK).encode(Call.start(EmbeddingsRequest(model="m", input="x")))
