@@ -13,7 +13,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
-GENERATORS := dashboards/build.py docs/render.py dashboards/build.py
+GENERATORS := dashboards/build.py docs/render.py
 COVERED := pipeline/*,middlewares/*
 LEAST_COVERED := 95
 
@@ -33,6 +33,7 @@ test: .venv/.for-dev system
 check: format-check lint types generated
 
 docs: .venv/.for-dev
+	@$(BIN)/python -m glassway.pipeline.telemetry.docs >docs/telemetry.md
 	@for generator in $(GENERATORS); do $(BIN)/python "$$generator"; done
 
 bench: .venv/.for-dev

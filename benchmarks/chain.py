@@ -1,6 +1,6 @@
 """What eight stages cost in each form of the chain, over the same pipeline without stages. Prints one line of JSON.
 
-    python benchmarks/chain.py
+python benchmarks/chain.py
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import statistics
 import time
 from typing import Any
 
-from glassway import ChatRequest, ChatResponse, Pipeline, Telemetry
 from prometheus_client import CollectorRegistry
+
+from glassway import ChatRequest, ChatResponse, Pipeline, Telemetry
 
 ROUNDS, CALLS = 7, 2000
 REQUEST = ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "Hello"}]})
@@ -46,7 +47,7 @@ async def microseconds(telemetry: Any, stages: int) -> float:
 
 def forms() -> dict[str, Any]:
     """Telemetry off, metered, and traced with every trace kept."""
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
     class Nowhere(SpanExporter):
         def export(self, spans: Any) -> SpanExportResult:

@@ -27,7 +27,11 @@ logging.disable(logging.WARNING)
 
 MESSAGES = [
     {"role": "system", "content": "You are a helpful assistant. Answer in one short paragraph and cite no sources."},
-    {"role": "user", "content": "What is the capital of France, where does it lie, and what has it been known for over the centuries? " * 2},
+    {
+        "role": "user",
+        "content": "What is the capital of France, where does it lie, and what has it been known for over the centuries? "
+        * 2,
+    },
 ]
 PARAMS: dict[str, Any] = {"temperature": 0.2, "max_tokens": 256, "top_p": 1.0, "user": "bench-user-1"}
 MODEL = "gpt-4o-mini"

@@ -27,7 +27,12 @@ HERE = Path(__file__).resolve().parent
 VENVS = HERE / ".venvs"
 PEERS = {"openai_sdk": ["openai"], "litellm_sdk": ["litellm"]}
 CASES = ("floor", "openai_sdk", "litellm_sdk", "glassway_full", "glassway_null")
-IMPORTS = {"python": ("", "pass"), "glassway": ("", "import glassway"), "openai": ("openai_sdk", "import openai"), "litellm": ("litellm_sdk", "import litellm")}
+IMPORTS = {
+    "python": ("", "pass"),
+    "glassway": ("", "import glassway"),
+    "openai": ("openai_sdk", "import openai"),
+    "litellm": ("litellm_sdk", "import litellm"),
+}
 BUDGETS: tuple[tuple[str, float, float, str], ...] = (
     ("import glassway, ms over bare Python", 60, 40, "import_ms"),
     ("8 stages, telemetry off, us", 5, 2, "chain_off"),
@@ -47,7 +52,9 @@ def python_of(case: str) -> str:
     if not python.exists():
         print(f"making an environment for {case} ...", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENVS / case)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PEERS[case]], check=True)
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PEERS[case]], check=True
+        )
     return str(python)
 
 
@@ -63,7 +70,9 @@ def upstream() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    process = subprocess.Popen(pinned(1, [sys.executable, str(HERE / "upstream.py"), str(port)]), stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        pinned(1, [sys.executable, str(HERE / "upstream.py"), str(port)]), stdout=subprocess.PIPE
+    )
     try:
         assert process.stdout is not None
         process.stdout.readline()
@@ -75,7 +84,9 @@ def upstream() -> Iterator[str]:
 
 def run_json(command: list[str]) -> dict[str, Any]:
     """The JSON that a measurement prints."""
-    environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()} | {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()} | {
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True"
+    }
     done = subprocess.run(pinned(0, command), capture_output=True, text=True, timeout=180, env=environment, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
@@ -93,8 +104,20 @@ def measure(rounds: int, seconds: float, only: set[str]) -> dict[tuple[str, str]
                 if only and case not in only:
                     continue
                 for mode in ("unary", "stream"):
-                    print(f"round {number + 1}/{rounds}: {case} {mode}".ljust(60), end="\r", file=sys.stderr, flush=True)
-                    command = [python_of(case), str(HERE / "measure.py"), case, "--url", url, "--mode", mode, "--seconds", str(seconds)]
+                    print(
+                        f"round {number + 1}/{rounds}: {case} {mode}".ljust(60), end="\r", file=sys.stderr, flush=True
+                    )
+                    command = [
+                        python_of(case),
+                        str(HERE / "measure.py"),
+                        case,
+                        "--url",
+                        url,
+                        "--mode",
+                        mode,
+                        "--seconds",
+                        str(seconds),
+                    ]
                     samples.setdefault((case, mode), []).append(run_json(command))
     return {key: _medians(runs) for key, runs in samples.items()}
 
@@ -125,14 +148,18 @@ def report(found: dict[tuple[str, str], dict[str, float]], imports: dict[str, fl
     for mode in ("unary", "stream"):
         rows = [(case, found[case, mode]) for case in CASES if (case, mode) in found]
         ours = found.get(("glassway_full", mode))
-        print(f"\n{mode}: CPU us a call\n\n| case | one at a time | 64 at a time | x glassway | memory MB |\n|---|--:|--:|--:|--:|")
+        print(
+            f"\n{mode}: CPU us a call\n\n| case | one at a time | 64 at a time | x glassway | memory MB |\n|---|--:|--:|--:|--:|"
+        )
         for case, row in rows:
             ratio = f"{row['many_cpu'] / ours['many_cpu']:.2f}" if ours else "-"
             print(f"| {case} | {row['one_cpu']:.0f} | {row['many_cpu']:.0f} | {ratio} | {row['rss']:.0f} |")
     print("\nimport: ms over bare Python\n\n| package | ms | x glassway |\n|---|--:|--:|")
     ours_ms = max(imports["glassway"] - imports["python"], 0.1)
     for name in ("glassway", "openai", "litellm"):
-        print(f"| {name} | {imports[name] - imports['python']:.0f} | {(imports[name] - imports['python']) / ours_ms:.0f} |")
+        print(
+            f"| {name} | {imports[name] - imports['python']:.0f} | {(imports[name] - imports['python']) / ours_ms:.0f} |"
+        )
     return _budgets(_values(found, ours_ms, chain))
 
 

@@ -1,6 +1,6 @@
 """A vendor that answers from memory, so that what is measured is the client: OpenAI's chat endpoint, unary and a stream of 100 chunks.
 
-    python benchmarks/upstream.py PORT
+python benchmarks/upstream.py PORT
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import sys
 from typing import Any
 
 TEXT = "The capital of France is Paris. It lies on the Seine and has been a centre of trade, learning and the arts for centuries."
-HEAD: dict[str, Any] = {"id": "chatcmpl-bench", "created": 1_760_000_000, "model": "gpt-4o-mini-2024-07-18", "system_fingerprint": "fp_0"}
+HEAD: dict[str, Any] = {
+    "id": "chatcmpl-bench",
+    "created": 1_760_000_000,
+    "model": "gpt-4o-mini-2024-07-18",
+    "system_fingerprint": "fp_0",
+}
 USAGE = {
     "prompt_tokens": 24,
     "completion_tokens": 100,
@@ -25,7 +30,9 @@ def unary() -> bytes:
     """One whole HTTP answer."""
     message = {"role": "assistant", "content": TEXT, "refusal": None, "annotations": []}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    body = json.dumps({**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE, "service_tier": "default"}).encode()
+    body = json.dumps(
+        {**HEAD, "object": "chat.completion", "choices": [choice], "usage": USAGE, "service_tier": "default"}
+    ).encode()
     head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nx-request-id: req_bench\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 

@@ -102,7 +102,9 @@ class Callbacks:
         """Tell how the call that began with `event` has ended."""
         name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
         if self._recipients[name]:
-            self._offer(CallEvent(name, event.call_id, event.request, outcome.response, outcome.error, None, record), loop)
+            self._offer(
+                CallEvent(name, event.call_id, event.request, outcome.response, outcome.error, None, record), loop
+            )
 
     def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
         for recipient in self._recipients[event.event]:

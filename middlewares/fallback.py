@@ -40,7 +40,9 @@ class Fallback:
     """
 
     rule: ClassVar[Rule] = Rule(
-        outside={"Retry": "each target is tried as often as Retry says before the call moves on; inside Retry the whole list would run again"},
+        outside={
+            "Retry": "each target is tried as often as Retry says before the call moves on; inside Retry the whole list would run again"
+        },
         provides=("fallbacks",),
         reinvokes=True,
     )

@@ -40,7 +40,9 @@ class Retry:
         if self.attempts < 1:
             raise ConfigError(f"Retry.attempts: expected at least 1 (the first try counts), found {self.attempts}.")
         if not 0 <= self.initial_s <= self.maximum_s:
-            raise ConfigError(f"Retry: expected 0 <= initial_s <= maximum_s, found {self.initial_s} and {self.maximum_s}.")
+            raise ConfigError(
+                f"Retry: expected 0 <= initial_s <= maximum_s, found {self.initial_s} and {self.maximum_s}."
+            )
         if self.multiplier < 1:
             raise ConfigError(f"Retry.multiplier: expected at least 1, found {self.multiplier}.")
 

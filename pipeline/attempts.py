@@ -107,7 +107,9 @@ def _timed_out(which: str, limit_s: float) -> APITimeoutError:
             f"The call's deadline passed while waiting for the vendor ({limit_s:.3g} s were left). Give it more time: timeout_s.",
             retryable=False,
         )
-    return APITimeoutError(f"No {which} within {limit_s:.3g} s. Raise the limit of the Timeout stage if the vendor is only slow.")
+    return APITimeoutError(
+        f"No {which} within {limit_s:.3g} s. Raise the limit of the Timeout stage if the vendor is only slow."
+    )
 
 
 class _Attended:

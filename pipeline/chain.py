@@ -22,7 +22,9 @@ class Chain(NamedTuple):
     metered: Handler
 
 
-def compile_chain(stages: Sequence[tuple[str, Middleware]], terminal: Handler, terminal_name: str = "provider") -> Chain:
+def compile_chain(
+    stages: Sequence[tuple[str, Middleware]], terminal: Handler, terminal_name: str = "provider"
+) -> Chain:
     """Link `stages` (name and function, outermost first) in front of `terminal`."""
     bare = _checked(terminal_name, terminal)
     metered = _metered_terminal(len(stages), terminal_name, terminal)

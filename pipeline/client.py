@@ -13,10 +13,12 @@ from .dryrun import DryRun
 from .errors import ConfigError
 from .lookups import Lookups
 from .params import Params, chat_messages, split_params
+from .pictures import Pictures
 from .pipeline import Pipeline
 from .plan import Plan
 from .portal import run_sync
 from .registry import Registry
+from .sounds import Sounds
 from .stream import Stream
 from .structured import ask_for, read_as, repair_messages, schema_format
 from .syncstream import SyncStream
@@ -26,7 +28,7 @@ ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client(Lookups):
+class Client(Lookups, Pictures, Sounds):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options

@@ -1,11 +1,11 @@
 """A pipeline from YAML: the same as in Python, where a stage's entry is its constructor call.
 
-    providers:
-      openai: {api_key: "${OPENAI_API_KEY}"}
-      box:    {type: openai_compatible, base_url: "http://127.0.0.1:8000/v1"}
-    models:
-      fast:   {target: openai/gpt-4o-mini}
-    pipeline: [tracing, cost, guardrails: {rules: [secrets]}, cache: {ttl_s: 3600}, retry: {attempts: 3}]
+providers:
+  openai: {api_key: "${OPENAI_API_KEY}"}
+  box:    {type: openai_compatible, base_url: "http://127.0.0.1:8000/v1"}
+models:
+  fast:   {target: openai/gpt-4o-mini}
+pipeline: [tracing, cost, guardrails: {rules: [secrets]}, cache: {ttl_s: 3600}, retry: {attempts: 3}]
 """
 
 from __future__ import annotations
@@ -48,8 +48,14 @@ class Config:
         if not isinstance(pipeline, Sequence) or isinstance(pipeline, str):
             raise ConfigError(f"pipeline: expected a list of stages, found {type(pipeline).__name__}.")
         return cls(
-            providers={name: _mapping({} if entry is None else entry, f"providers.{name}") for name, entry in _mapping(top.get("providers", {}), "providers").items()},
-            models={name: _model(entry, f"models.{name}") for name, entry in _mapping(top.get("models", {}), "models").items()},
+            providers={
+                name: _mapping({} if entry is None else entry, f"providers.{name}")
+                for name, entry in _mapping(top.get("providers", {}), "providers").items()
+            },
+            models={
+                name: _model(entry, f"models.{name}")
+                for name, entry in _mapping(top.get("models", {}), "models").items()
+            },
             stages=[_stage(entry, f"pipeline[{index}]") for index, entry in enumerate(pipeline)],
             timeout_s=_number(top.get("timeout_s", 600.0), "timeout_s"),
             attempts=_count(top.get("attempts", 10), "attempts"),
@@ -57,11 +63,20 @@ class Config:
 
     def pipeline(self, *, telemetry: Telemetry | bool | None = None) -> Pipeline:
         """The pipeline. Raises `ConfigError` and `PlanError`; nothing is opened yet."""
-        from ..providers import every_provider, provider  # noqa: PLC0415 - configuration reaches vendors by name
+        from ..providers import every_provider, provider
 
-        made = [_made(f"providers.{name}", provider, entry.get("type", name), name=name, **_without(entry, "type")) for name, entry in self.providers.items()]
+        made = [
+            _made(f"providers.{name}", provider, entry.get("type", name), name=name, **_without(entry, "type"))
+            for name, entry in self.providers.items()
+        ]
         stages = [_made(f"pipeline.{name}", make_stage, name, settings) for name, settings in self.stages]
-        return Pipeline(stages, providers=made or every_provider(), timeout_s=self.timeout_s, attempts=self.attempts, telemetry=telemetry)
+        return Pipeline(
+            stages,
+            providers=made or every_provider(),
+            timeout_s=self.timeout_s,
+            attempts=self.attempts,
+            telemetry=telemetry,
+        )
 
     def registry(self) -> Registry:
         """The models' names."""
@@ -82,7 +97,7 @@ def load_config(path: str | Path) -> Config:
     YAML that cannot be read; `MissingExtraError` without the `yaml` extra.
     """
     try:
-        import yaml  # noqa: PLC0415 - an extra
+        import yaml
     except ImportError as error:
         raise MissingExtraError("Reading YAML", "yaml") from error
     try:
@@ -92,7 +107,9 @@ def load_config(path: str | Path) -> Config:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {where}{error.problem or 'not valid YAML'}.") from None  # the original quotes the line, which may hold a key
+        raise ConfigError(
+            f"{path}: {where}{error.problem or 'not valid YAML'}."
+        ) from None  # the original quotes the line, which may hold a key
     except (UnicodeDecodeError, yaml.YAMLError):
         raise ConfigError(f"{path}: expected YAML in UTF-8, found bytes that no text has.") from None
     return Config.read({} if data is None else data)
@@ -109,7 +126,9 @@ def _fill(value: Any, environ: Mapping[str, str], path: str) -> Any:
     def variable(match: re.Match[str]) -> str:
         found = environ.get(match["name"]) or match["default"]
         if found is None:
-            raise ConfigError(f"{path}: the variable {match['name']} is not set. Set it, or write ${{{match['name']}:-default}}.")
+            raise ConfigError(
+                f"{path}: the variable {match['name']} is not set. Set it, or write ${{{match['name']}:-default}}."
+            )
         return found
 
     return _VARIABLE.sub(variable, value)

@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     embedding, aembedding = _typed.embedding, _typed.aembedding
     moderation, amoderation = _typed.moderation, _typed.amoderation
     rerank, arerank = _typed.rerank, _typed.arerank
+    image, aimage = _typed.image, _typed.aimage
+    speech, aspeech = _typed.speech, _typed.aspeech
+    transcription, atranscription = _typed.transcription, _typed.atranscription
+    vision, avision = _typed.vision, _typed.avision
     explain = _typed.explain
 else:
     chat, achat = _forward(Client.chat), _forward(Client.achat)
@@ -61,6 +65,10 @@ else:
     embedding, aembedding = _forward(Client.embedding), _forward(Client.aembedding)
     moderation, amoderation = _forward(Client.moderation), _forward(Client.amoderation)
     rerank, arerank = _forward(Client.rerank), _forward(Client.arerank)
+    image, aimage = _forward(Client.image), _forward(Client.aimage)
+    speech, aspeech = _forward(Client.speech), _forward(Client.aspeech)
+    transcription, atranscription = _forward(Client.transcription), _forward(Client.atranscription)
+    vision, avision = _forward(Client.vision), _forward(Client.avision)
     explain = _forward(Client.explain)
 
 register, unregister = registry.register, registry.unregister

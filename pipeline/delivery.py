@@ -61,7 +61,8 @@ class Recipient(NamedTuple):
     @classmethod
     def of(cls, sink: Sink) -> Recipient:
         """An object whose `__call__` is async counts as async."""
-        return cls(sink, inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(getattr(sink, "__call__", None)))  # noqa: B004 - the method itself is asked for
+        method = getattr(sink, "__call__", None)  # noqa: B004 - the method itself is asked for
+        return cls(sink, inspect.iscoroutinefunction(sink) or inspect.iscoroutinefunction(method))
 
 
 class Deliverer:
@@ -85,7 +86,11 @@ class Deliverer:
 
     def offer(self, recipient: Recipient, event: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Hand in one event for one function, from any thread. Async functions run on `loop`."""
-        accepted = self._queue_of(loop).offer(recipient.sink, event, loop) if recipient.awaits else self._thread.offer(recipient.sink, event)
+        accepted = (
+            self._queue_of(loop).offer(recipient.sink, event, loop)
+            if recipient.awaits
+            else self._thread.offer(recipient.sink, event)
+        )
         if not accepted:
             _tallies["dropped"].add()
 
@@ -202,7 +207,9 @@ def _call(sink: Sink, event: Any) -> None:
     result = sink(event)
     if inspect.iscoroutine(result):
         result.close()
-        raise TypeError("A plain callback returned a coroutine. Declare it with `async def`, so that it runs on the call's event loop.")
+        raise TypeError(
+            "A plain callback returned a coroutine. Declare it with `async def`, so that it runs on the call's event loop."
+        )
 
 
 def _drop(events: deque[tuple[Sink, Any]]) -> None:
@@ -280,4 +287,5 @@ def _is_being_cancelled() -> bool:
 
 def _failed(sink: Sink) -> None:
     _tallies["failed"].add()
-    logger.error("A callback raised (%s); calls go on.", getattr(sink, "__qualname__", type(sink).__name__), exc_info=True)
+    name = getattr(sink, "__qualname__", type(sink).__name__)
+    logger.exception("A callback raised (%s); calls go on.", name)  # noqa: LOG004 - called where it was caught

@@ -45,7 +45,11 @@ class DryRun:
         return cls(str(target), not answered and error is None, payload, facts, plan, refused)
 
     def __str__(self) -> str:
-        lines = [f"would go to {self.target}" if self.reached_vendor else f"would not reach a vendor ({self.refused or 'a stage answers itself'})"]
+        lines = [
+            f"would go to {self.target}"
+            if self.reached_vendor
+            else f"would not reach a vendor ({self.refused or 'a stage answers itself'})"
+        ]
         lines += [f"  {name}: {value}" for name, value in self.facts.items()]
         if self.payload:
             lines += ["payload:", json.dumps(self.payload, indent=2, default=str)]

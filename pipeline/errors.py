@@ -119,7 +119,11 @@ class GlasswayError(Exception):
 
     def __reduce__(self) -> tuple[Callable[..., GlasswayError], tuple[Any, ...], dict[str, Any]]:
         """Errors cross process boundaries whole (keyword-only arguments defeat the default)."""
-        return _rebuild, (type(self), self.args), self.__dict__  # the state comes last: it leads back here, by the record's frames
+        return (
+            _rebuild,
+            (type(self), self.args),
+            self.__dict__,
+        )  # the state comes last: it leads back here, by the record's frames
 
 
 def _rebuild(cls: type[GlasswayError], args: tuple[Any, ...]) -> GlasswayError:

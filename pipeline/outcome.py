@@ -79,7 +79,9 @@ def notify(observer: Observer, outcome: Outcome) -> None:
     except Exception:
         _failed = next(_failures)
         told = getattr(observer, "func", observer)  # of a partial, what it calls
-        logger.exception("An observer raised (%s); the call goes on.", getattr(told, "__qualname__", type(told).__name__))
+        logger.exception(
+            "An observer raised (%s); the call goes on.", getattr(told, "__qualname__", type(told).__name__)
+        )
 
 
 def observer_failures() -> int:

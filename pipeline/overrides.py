@@ -82,7 +82,9 @@ def _entry(path: str, entry: object) -> tuple[datetime, Price]:
             except ValueError as error:
                 raise ConfigError(f"{path}.{name}: {error}.") from error
     rates = Rates(**{name: amounts[name] for name in _RATES if name in amounts})
-    price = Price(rates, request_usd=amounts.get("request", Decimal(0)), web_search_usd=amounts.get("web_search"), table=OVERRIDE)
+    price = Price(
+        rates, request_usd=amounts.get("request", Decimal(0)), web_search_usd=amounts.get("web_search"), table=OVERRIDE
+    )
     return _since(f"{path}.from", entry.get("from")), price
 
 

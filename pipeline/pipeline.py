@@ -174,7 +174,10 @@ class Pipeline:
         if name is None:
             return next(iter(self._providers.values()))
         if name not in self._providers:
-            raise PlanError(f"No provider {name!r} in this pipeline; it has {', '.join(self._providers)}. Add it to `providers`.", model=str(call.target))
+            raise PlanError(
+                f"No provider {name!r} in this pipeline; it has {', '.join(self._providers)}. Add it to `providers`.",
+                model=str(call.target),
+            )
         return self._providers[name]
 
     # -- what it is
@@ -228,7 +231,14 @@ class Pipeline:
 
     def _plan(self) -> Plan:
         planned = tuple(
-            PlannedStage(position, name, settings_of(stage), rule_of(stage), spans=(name,), metrics=metrics_of(rule_of(stage).provides))
+            PlannedStage(
+                position,
+                name,
+                settings_of(stage),
+                rule_of(stage),
+                spans=(name,),
+                metrics=metrics_of(rule_of(stage).provides),
+            )
             for position, (name, stage) in enumerate(self._stages)
         )
         return Plan(planned, tuple(self._providers), tuple(self._advice))
@@ -266,7 +276,9 @@ class Pipeline:
         await self.open()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

@@ -152,7 +152,9 @@ def _check_needs(stages: Sequence[tuple[str, object]]) -> None:
     for name, stage in stages:
         for need in rule_of(stage).needs:
             if need not in provided:
-                raise PlanError(f"{name} needs the fact {need!r}, which no stage of this pipeline writes. Add the stage that does.")
+                raise PlanError(
+                    f"{name} needs the fact {need!r}, which no stage of this pipeline writes. Add the stage that does."
+                )
 
 
 def _move(name: str, where: str, other: str, why: str) -> str:

@@ -27,7 +27,7 @@ def portal() -> BlockingPortal:
     global _portal, _manager
     with _lock:
         if _portal is None:
-            from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - importing glassway starts no event loop
+            from anyio.from_thread import start_blocking_portal
 
             _manager = start_blocking_portal(name="glassway")
             _portal = _manager.__enter__()

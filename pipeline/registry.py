@@ -36,7 +36,9 @@ class Registry:
         Raises `ConfigError` if the name is empty or would stand for itself.
         """
         if not name or not target:
-            raise ConfigError(f"register: expected a name and a target such as 'openai/gpt-4o-mini', found {name!r} and {target!r}.")
+            raise ConfigError(
+                f"register: expected a name and a target such as 'openai/gpt-4o-mini', found {name!r} and {target!r}."
+            )
         entry = Registration(name, target, defaults)
         with self._lock:
             self._check_cycle({**self._entries, name: entry}, name)
@@ -75,19 +77,25 @@ class Registry:
         `model` is what the name then means; by default a small chat model of the vendor. Raises `ConfigError` if the vendor
         is unknown, needs a key and has none, or has no default model.
         """
-        from ..providers.catalogue import row_of  # noqa: PLC0415 - the registry reaches vendors by name, when asked
+        from ..providers.catalogue import row_of
 
         row = row_of(vendor)
         chosen = model or row.default_model
         if chosen is None:
             raise ConfigError(f"setup({vendor!r}): expected model=..., because {row.name} has no usual one.")
-        if "api_key" not in defaults and row.key_variables and not any(os.environ.get(key) for key in row.key_variables):
-            raise ConfigError(f"setup({vendor!r}): expected api_key=... or {' or '.join(row.key_variables)} in the environment, found neither.")
+        if (
+            "api_key" not in defaults
+            and row.key_variables
+            and not any(os.environ.get(key) for key in row.key_variables)
+        ):
+            raise ConfigError(
+                f"setup({vendor!r}): expected api_key=... or {' or '.join(row.key_variables)} in the environment, found neither."
+            )
         return self.register(name or row.name, f"{row.name}/{chosen}", **defaults)
 
     def quick_setup(self) -> tuple[str, ...]:
         """Register every vendor whose key is in the environment; returns their names. Without any, the embedded `simulated`."""
-        from ..providers.catalogue import ROWS  # noqa: PLC0415 - as above
+        from ..providers.catalogue import ROWS
 
         found = [row for row in ROWS if row.default_model and any(os.environ.get(key) for key in row.key_variables)]
         names = [self.setup(row.name).name for row in found]
@@ -97,5 +105,7 @@ class Registry:
         seen = [start]
         while (entry := entries.get(seen[-1])) is not None:
             if entry.target in seen:
-                raise ConfigError(f"register: {' -> '.join([*seen, entry.target])} goes round in a circle. Let one of them stand for a vendor's model.")
+                raise ConfigError(
+                    f"register: {' -> '.join([*seen, entry.target])} goes round in a circle. Let one of them stand for a vendor's model."
+                )
             seen.append(entry.target)

@@ -54,7 +54,7 @@ def _check(cls: Any, settings: Mapping[str, Any]) -> None:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether plain YAML data fits a plain annotation; annotations of objects are left to the stage."""
-    options = [option for option in (get_args(hint) if _is_union(hint) else (hint,))]
+    options = get_args(hint) if _is_union(hint) else (hint,)
     plain = [option for option in options if option in (int, float, str, bool, type(None))]
     if len(plain) < len(options):
         return True

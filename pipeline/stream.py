@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -24,6 +24,9 @@ Block = Sequence[Any]
 
 Step = Callable[[Any], Any]
 """`Chunk -> Chunk | list[Chunk] | None`; None takes the chunk out, a list puts several in its place."""
+
+BlockStep = Callable[[Block], Iterable[Any]]
+"""All that goes out for a block. A generator that raises has given out what it yielded before."""
 
 Flush = Callable[[], Sequence[Any]]
 """What a step had held back, when no more chunks come."""
@@ -60,7 +63,7 @@ class Stream:
         self._first = first
         self._buffer: deque[Any] = deque()
         self._blocks: list[Block] = []
-        self._steps: list[list[Any]] = []  # [step, frame | None, flush | None], outermost last
+        self._steps: list[list[Any]] = []  # [block step, frame | None, flush | None], outermost last
         self._observers: list[list[Any]] = []  # [observer, frame | None], inner stage first
         self._source_frame: Frame | None = None
         self._meter = _Meter()
@@ -79,6 +82,10 @@ class Stream:
         A step may hold chunks back (by None) and let them go later (in a list); `flush` gives out the rest when the stream
         has completed. It is not called when the stream ends in another way.
         """
+        return self.map_blocks(_each(step), flush)
+
+    def map_blocks(self, step: BlockStep, flush: Flush | None = None) -> Self:
+        """Like `map`, for a step that is cheaper for chunks that have arrived together. The last block is empty."""
         self._steps.append([step, None, flush])
         return self
 
@@ -342,11 +349,23 @@ def _flushed(block: Block, steps: list[list[Any]], watch: Stopwatch | None) -> t
     for layer in steps:
         block, failure = _step(block, layer, watch)
         if failure is None and layer[2] is not None:
-            rest, failure = _step((None,), [lambda _, flush=layer[2]: list(flush()), layer[1]], watch)
+            rest, failure = _step((), [lambda _, flush=layer[2]: flush(), layer[1]], watch)
             block = [*block, *rest]
         if failure is not None:
             return block, failure
     return block, None
+
+
+def _each(step: Step) -> BlockStep:
+    def stepped(block: Block) -> Iterator[Any]:
+        for chunk in block:
+            after = step(chunk)
+            if after.__class__ is list:
+                yield from after
+            elif after is not None:
+                yield after
+
+    return stepped
 
 
 def _step(block: Block, layer: list[Any], watch: Stopwatch | None) -> tuple[list[Any], BaseException | None]:
@@ -355,12 +374,8 @@ def _step(block: Block, layer: list[Any], watch: Stopwatch | None) -> tuple[list
     kept: list[Any] = []
     failure: BaseException | None = None
     try:
-        for chunk in block:
-            after = step(chunk)
-            if after.__class__ is list:
-                kept.extend(after)
-            elif after is not None:
-                kept.append(after)
+        for chunk in step(block):
+            kept.append(chunk)  # noqa: PERF402 - one by one: what came before a failure stays
     except Exception as error:  # noqa: BLE001 - kept, and raised when the chunks before it are out
         failure = error
     if watch is not None:

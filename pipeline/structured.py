@@ -53,7 +53,10 @@ def repair_messages(
 def _complaint(model: type[BaseModel], response: ChatResponse, why: str) -> ResponseValidationError:
     hint = " Raise max_tokens: the answer was cut off." if response.finish_reason == "length" else ""
     return ResponseValidationError(
-        f"Expected JSON of {model.__name__}: {why}.{hint}", provider=response.provider, model=response.model, request_id=response.request_id
+        f"Expected JSON of {model.__name__}: {why}.{hint}",
+        provider=response.provider,
+        model=response.model,
+        request_id=response.request_id,
     )
 
 

@@ -149,7 +149,12 @@ class Trace:
 
     def __getstate__(self) -> dict[str, Any]:
         """What crosses process boundaries with an error's record: the times, not who kept them."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"clock": SYSTEM_CLOCK, "now_ns": SYSTEM_CLOCK.now_ns, "telemetry": None, "meaning": None}
+        return {name: getattr(self, name) for name in self.__slots__} | {
+            "clock": SYSTEM_CLOCK,
+            "now_ns": SYSTEM_CLOCK.now_ns,
+            "telemetry": None,
+            "meaning": None,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():

@@ -66,7 +66,9 @@ class EndingReport:
         return self.records[0]
 
 
-async def run_ending(ending: Ending, stages: Callable[[], Sequence[Middleware]], *, telemetry: object = None) -> EndingReport:
+async def run_ending(
+    ending: Ending, stages: Callable[[], Sequence[Middleware]], *, telemetry: object = None
+) -> EndingReport:
     """Build a pipeline of `stages()` around a fake provider, let one call end like `ending`, and report.
 
     Raises nothing of the call's own errors: the report tells.
@@ -115,7 +117,9 @@ def _script(ending: Ending) -> Scripted:
 
 
 async def _play(ending: Ending, pipeline: Pipeline, clock: FakeClock) -> None:
-    request = ChatRequest(model="fake-model", messages=(Message(role="user", content="Hi"),), stream=not ending.startswith("unary"))
+    request = ChatRequest(
+        model="fake-model", messages=(Message(role="user", content="Hi"),), stream=not ending.startswith("unary")
+    )
     limit_s = {"deadline": 0.5, "deadline_mid_stream": 3.5}.get(ending)
     task = asyncio.get_running_loop().create_task(_consume(ending, pipeline, request, CallOptions(timeout_s=limit_s)))
     if ending.startswith("task_cancelled"):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def fake_clock() -> FakeClock:
     """A clock that takes no time."""
-    from .clock import FakeClock  # noqa: PLC0415 - a pytest run that uses none of this pays nothing
+    from .clock import FakeClock
 
     return FakeClock()
 
@@ -22,6 +22,6 @@ def fake_clock() -> FakeClock:
 @pytest.fixture
 def fake_provider() -> FakeProvider:
     """A provider that answers with one fixed text."""
-    from .provider import FakeProvider  # noqa: PLC0415
+    from .provider import FakeProvider
 
     return FakeProvider()

@@ -61,7 +61,9 @@ class Scripted:
         """The same answer, whole."""
         message = Message(role="assistant", content=self.text)
         message = message.but(tool_calls=tuple(self.tool_calls)) if self.tool_calls else message
-        choice = Choice(index=0, message=message, finish_reason=self.finish_reason, native_finish_reason=self.finish_reason)
+        choice = Choice(
+            index=0, message=message, finish_reason=self.finish_reason, native_finish_reason=self.finish_reason
+        )
         return ChatResponse(id="fake-1", model="fake-model", created=1, choices=(choice,), usage=self.usage)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from measure import MESSAGES, MODEL, PARAMS
+
 from glassway import Client, OpenAI, Pipeline
 from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Retry, Timeout, Tracing
-from measure import MESSAGES, MODEL, PARAMS
 
 TOLD: list[str] = []
 
@@ -15,7 +16,9 @@ def stages() -> list[Any]:
     """The stack of the README; every call misses the cache, so that the vendor is called."""
     return [
         Tracing(),
-        Callbacks(on_success=[lambda event: TOLD.append(event.call_id) if len(TOLD) < 10 else None], queue_size=100_000),
+        Callbacks(
+            on_success=[lambda event: TOLD.append(event.call_id) if len(TOLD) < 10 else None], queue_size=100_000
+        ),
         Cost(),
         Guardrails(["secrets"]),
         Cache(ttl_s=60),
@@ -29,11 +32,15 @@ def completion(client: Client, stream: bool) -> Any:
     """One call as users write it."""
 
     async def unary() -> str:
-        reply = await client.acompletion(f"openai/{MODEL}", MESSAGES, cache={"no_cache": True, "no_store": True}, **PARAMS)
+        reply = await client.acompletion(
+            f"openai/{MODEL}", MESSAGES, cache={"no_cache": True, "no_store": True}, **PARAMS
+        )
         return reply.text
 
     async def streamed() -> str:
-        reply = await client.acompletion(f"openai/{MODEL}", MESSAGES, stream=True, cache={"no_cache": True, "no_store": True}, **PARAMS)
+        reply = await client.acompletion(
+            f"openai/{MODEL}", MESSAGES, stream=True, cache={"no_cache": True, "no_store": True}, **PARAMS
+        )
         return "".join([chunk.text async for chunk in reply])
 
     return streamed if stream else unary

@@ -6,9 +6,10 @@ from typing import Any
 
 import httpx
 from cases.glassway_full import completion, stages
-from glassway import Client, OpenAI, Pipeline
 from upstream import stream as stream_answer
 from upstream import unary as unary_answer
+
+from glassway import Client, OpenAI, Pipeline
 
 
 class NullTransport(httpx.AsyncBaseTransport):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain, groupby
 from typing import Any, Literal, NamedTuple
 
 from ...pipeline.types import ChatChunk, ChoiceDelta, Delta, FunctionDelta, ReasoningDelta, ToolCallDelta
@@ -36,6 +37,9 @@ class Channel(NamedTuple):
         return ("reasoning", 0) if self.kind in ("reasoning", "block") else _ANSWER
 
 
+_CONTENT = Channel(0, "content")
+
+
 class Screen:
     """Passes chunks on as the rules allow. A chunk whose text is all held back, and that holds nothing else, is left out."""
 
@@ -44,14 +48,29 @@ class Screen:
         self._tally = tally
         self._windows: dict[Channel, Window] = {}
         self._group: dict[int, tuple[str, int]] = {}
-        self._head = ChatChunk()
+        self._last_chunk = ChatChunk()
         self._block_types: dict[Channel, str] = {}
 
-    def take(self, chunk: ChatChunk) -> list[ChatChunk]:
-        """What may go out now that `chunk` has come. Raises `GuardrailViolation`."""
-        if (plain := self._plain(chunk)) is not None:
-            return plain
-        self._head = ChatChunk(chunk.id, chunk.model, chunk.created)
+    def take(self, block: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
+        """What may go out now that `block` has come. Raises `GuardrailViolation`, behind what may go out before it."""
+        for only_text, chunks in groupby(block, _only_text):
+            yield from self._run(tuple(chunks)) if only_text else chain.from_iterable(map(self._any, chunks))
+
+    def _run(self, chunks: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
+        """The short way for what most chunks are: at once, where nothing can be found in them."""
+        self._last_chunk = chunks[0]
+        if self._group.get(0) != _ANSWER:
+            yield from self._regrouped(0, chunks[0].choices[0].delta)
+        window = self._window(_CONTENT)
+        pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
+        if len(chunks) == 1 or not window.is_clear(text := "".join(pieces)):
+            for chunk, piece in zip(chunks, pieces, strict=True):
+                yield from _with_text(chunk, piece, window.feed(piece))
+        else:
+            yield from _spread(chunks, window.held, window.feed(text), len(window.held))
+
+    def _any(self, chunk: ChatChunk) -> list[ChatChunk]:
+        self._last_chunk = chunk
         earlier: list[ChatChunk] = []
         choices = tuple(self._choice(choice, earlier) for choice in chunk.choices)
         left = tuple(
@@ -62,23 +81,6 @@ class Screen:
         if left or chunk.usage is not None or chunk.extra or not chunk.choices:
             earlier.append(chunk._replace(choices=left))
         return earlier
-
-    def _plain(self, chunk: ChatChunk) -> list[ChatChunk] | None:
-        """The short way for what most chunks are: more text for the only choice, in the field that grew last."""
-        if len(chunk.choices) != 1 or chunk.usage is not None or chunk.extra:
-            return None
-        choice = chunk.choices[0]
-        piece = choice.delta.content
-        if (
-            not piece
-            or choice != ChoiceDelta(choice.index, Delta(None, piece))
-            or self._group.get(choice.index) != _ANSWER
-        ):
-            return None
-        after = self._feed(Channel(choice.index, "content"), piece)
-        if after == piece:
-            return [chunk]
-        return [chunk._replace(choices=(ChoiceDelta(choice.index, Delta(None, after)),))] if after else []
 
     def finish(self) -> list[ChatChunk]:
         """What was still held: the stream is complete."""
@@ -94,7 +96,7 @@ class Screen:
         for name, kind in TEXTS:
             piece = getattr(delta, name)
             if piece:
-                changes[name] = self._feed(Channel(choice.index, kind), piece) or None
+                changes[name] = self._window(Channel(choice.index, kind)).feed(piece) or None
         if delta.tool_calls:
             changes["tool_calls"] = tuple(
                 call for piece in delta.tool_calls if (call := self._tool_call(choice.index, piece)) is not None
@@ -108,7 +110,7 @@ class Screen:
     def _last(self, choice: ChoiceDelta, delta: Delta, earlier: list[ChatChunk]) -> ChoiceDelta:
         """The choice ends: its text goes out before its finish."""
         if delta.content or delta.reasoning_content or delta.refusal or delta.tool_calls or delta.reasoning_blocks:
-            earlier.append(self._head._replace(choices=(ChoiceDelta(choice.index, delta),)))
+            earlier.append(self._chunk(choice.index, delta))
             delta = Delta()
         earlier += self._flush([channel for channel in self._windows if channel.choice == choice.index])
         return choice._replace(delta=delta, logprobs=None)
@@ -125,16 +127,16 @@ class Screen:
                 )
         return out
 
-    def _feed(self, channel: Channel, piece: str) -> str:
+    def _window(self, channel: Channel) -> Window:
         window = self._windows.get(channel)
         if window is None:
             window = self._windows[channel] = Window(self._bench.spans, self._tally, self._bench.max_chars)
-        return window.feed(piece)
+        return window
 
     def _tool_call(self, choice: int, piece: ToolCallDelta) -> ToolCallDelta | None:
         if not piece.function.arguments:
             return piece
-        after = self._feed(Channel(choice, "arguments", piece.index), piece.function.arguments)
+        after = self._window(Channel(choice, "arguments", piece.index)).feed(piece.function.arguments)
         piece = piece._replace(function=piece.function._replace(arguments=after or None))
         return piece if piece != ToolCallDelta(piece.index) else None
 
@@ -143,7 +145,7 @@ class Screen:
         channel = Channel(choice, "block", piece.index)
         self._block_types.setdefault(channel, piece.type)
         if piece.text:
-            piece = piece._replace(text=self._feed(channel, piece.text) or None)
+            piece = piece._replace(text=self._window(channel).feed(piece.text) or None)
         if piece.signature is not None and channel in self._windows:
             window = self._windows[channel]
             rest = window.flush()
@@ -154,11 +156,11 @@ class Screen:
 
     def _flush(self, channels: Sequence[Channel]) -> list[ChatChunk]:
         rests = [(channel, self._windows[channel].flush()) for channel in channels]
-        return [
-            self._head._replace(choices=(ChoiceDelta(channel.choice, self._delta(channel, rest)),))
-            for channel, rest in rests
-            if rest
-        ]
+        return [self._chunk(channel.choice, self._delta(channel, rest)) for channel, rest in rests if rest]
+
+    def _chunk(self, choice: int, delta: Delta) -> ChatChunk:
+        last = self._last_chunk
+        return ChatChunk(last.id, last.model, last.created, (ChoiceDelta(choice, delta),))
 
     def _delta(self, channel: Channel, text: str) -> Delta:
         if channel.kind == "arguments":
@@ -168,6 +170,47 @@ class Screen:
         if channel.kind == "reasoning":
             return Delta(reasoning_content=text)
         return Delta(content=text) if channel.kind == "content" else Delta(refusal=text)
+
+
+_NOTHING_ELSE = Delta()[2:]
+_NO_END = ChoiceDelta()[2:]
+
+
+def _only_text(chunk: ChatChunk) -> bool:
+    """Whether it brings more text of the first choice, and nothing else."""
+    if len(chunk.choices) != 1 or chunk.usage is not None or chunk.extra:
+        return False
+    choice = chunk.choices[0]
+    delta = choice.delta
+    return bool(
+        delta.content
+        and delta.role is None
+        and choice.index == 0
+        and delta[2:] == _NOTHING_ELSE
+        and choice[2:] == _NO_END
+    )
+
+
+def _with_text(chunk: ChatChunk, before: str, after: str) -> Iterator[ChatChunk]:
+    """The chunk, which held the text `before` and nothing else; left out where there is nothing `after`."""
+    if after == before:
+        yield chunk
+    elif after:
+        yield ChatChunk(chunk.id, chunk.model, chunk.created, (ChoiceDelta(0, Delta(None, after)),))
+
+
+def _spread(chunks: Sequence[ChatChunk], before: str, text: str, held_chars: int) -> Iterator[ChatChunk]:
+    """`text` in these chunks: their own text with `before` in front of it and the last `held_chars` left out."""
+    left = list(chunks)
+    while left and held_chars >= len(left[-1].text):
+        held_chars -= len(left.pop().text)
+    if len(left) < 2:
+        yield from _with_text(chunks[0], chunks[0].text, text)
+        return
+    first, last = left[0], left[-1]
+    yield from _with_text(first, first.text, before + first.text)
+    yield from left[1:-1]
+    yield from _with_text(last, last.text, last.text[: len(last.text) - held_chars])
 
 
 def pieces_of(chunk: ChatChunk) -> list[tuple[Channel, str]]:

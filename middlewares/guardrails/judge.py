@@ -7,22 +7,31 @@ from typing import NamedTuple, cast
 
 from ...pipeline.call import Call
 from .rules import GuardRule, OnError, Side, Verdict, WholeRule
-from .span import Scanner, Span, find, mark, merged, replaced
+from .span import Scanner, Span, find, mark, merged, replaced, traces_of
 from .tally import Tally
 from .texts import Text
 
 
-class Armed(NamedTuple):
+class Armed:
     """A rule that finds stretches of text, with its scanners."""
 
-    rule: GuardRule
-    scanners: tuple[Scanner, ...]
+    __slots__ = ("redacts", "rule", "scanners", "traces")
 
-    @property
-    def redacts(self) -> bool:
+    def __init__(self, rule: GuardRule, scanners: tuple[Scanner, ...]) -> None:
+        self.rule = rule
+        self.scanners = scanners
+        self.traces = traces_of(scanners)
+        self.redacts = rule.enforced and rule.does == "redact"
         """Whether its findings are to be replaced."""
-        return self.rule.enforced and self.rule.does == "redact"
 
+    def may_find(self, text: str) -> bool:
+        """False for most texts without anything: told by a quick look."""
+        if self.traces is None:
+            return True
+        for trace in self.traces:
+            if trace.search(text) is not None:
+                return True
+        return False
 
 class Bench(NamedTuple):
     """The rules of one side: those that find stretches, and those that judge whole texts."""
@@ -32,6 +41,8 @@ class Bench(NamedTuple):
     wholes: tuple[GuardRule, ...]
     on_error: OnError
     max_chars: int
+    rules: tuple[GuardRule, ...]
+    """All of them, in this order."""
 
     @classmethod
     def of(
@@ -40,37 +51,39 @@ class Bench(NamedTuple):
         """Those of `rules` that apply to the side."""
         armed = [Armed(rule, rule.scanners(holdback_chars)) for rule in rules if rule.applies(side)]
         spans = tuple(one for one in armed if one.scanners)
-        return cls(side, spans, tuple(one.rule for one in armed if not one.scanners), on_error, max_chars)
-
-    @property
-    def rules(self) -> tuple[GuardRule, ...]:
-        """All of them."""
-        return (*(armed.rule for armed in self.spans), *self.wholes)
+        wholes = tuple(one.rule for one in armed if not one.scanners)
+        return cls(side, spans, wholes, on_error, max_chars, (*(one.rule for one in spans), *wholes))
 
     def tally(self, call: Call) -> Tally:
         """A new count for one call."""
         return Tally(call, self.side, self.rules, self.on_error)
 
-    async def judge(self, call: Call, texts: Sequence[Text], tally: Tally) -> list[str]:
-        """The texts as they may go on. Raises `GuardrailViolation`."""
-        redacted = self.redact(texts, tally)
-        return await self.judge_wholes(call, redacted, tally)
+    async def judge(self, call: Call, texts: Sequence[Text], tally: Tally) -> list[str] | None:
+        """The texts as they may go on; None for as they are. Raises `GuardrailViolation`."""
+        redacted = self._redacted(texts, tally)
+        if redacted is texts and not self.wholes:
+            return None
+        after = await self.judge_wholes(call, redacted, tally)
+        return None if after == [text.value for text in texts] else after
 
-    def redact(self, texts: Sequence[Text], tally: Tally) -> list[Text]:
+    def _redacted(self, texts: Sequence[Text], tally: Tally) -> Sequence[Text]:
         """The texts without what is to be replaced. Raises `GuardrailViolation`."""
-        spans: list[list[Span]] = [[] for _ in texts]
+        spans: dict[int, list[Span]] = {}
         for armed in self.spans:
             self._find(armed, texts, spans, tally)
         tally.enforce()
+        if not spans:
+            return texts
         return [
-            text._replace(value=replaced(text.value, merged(found))) if found else text
-            for text, found in zip(texts, spans, strict=True)
+            Text(text.kind, replaced(text.value, merged(spans.get(place, ())))) for place, text in enumerate(texts)
         ]
 
-    def _find(self, armed: Armed, texts: Sequence[Text], spans: list[list[Span]], tally: Tally) -> None:
-        for text, so_far in zip(texts, spans, strict=True):
+    def _find(self, armed: Armed, texts: Sequence[Text], spans: dict[int, list[Span]], tally: Tally) -> None:
+        for place, text in enumerate(texts):
             if len(text.value) > self.max_chars:
                 tally.not_run(armed.rule, f"a text is longer than {self.max_chars} characters")
+                continue
+            if not armed.may_find(text.value):
                 continue
             try:
                 found = find(armed.scanners, text.value)
@@ -79,8 +92,8 @@ class Bench(NamedTuple):
                 continue
             for span in found:
                 tally.found(armed.rule, span.label)
-            if armed.redacts:
-                so_far += found
+            if found and armed.redacts:
+                spans.setdefault(place, []).extend(found)
         tally.judged(armed.rule)
 
     async def judge_wholes(self, call: Call, texts: Sequence[Text], tally: Tally) -> list[str]:

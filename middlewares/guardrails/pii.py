@@ -87,6 +87,8 @@ def _ipv6(match: re.Match[str]) -> tuple[int, int] | None:
 
 _DIGITS = frozenset(digits)
 
+_DIGIT = re.compile("[0-9]")
+
 ALNUM = frozenset(ascii_letters + digits)
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])"
@@ -104,7 +106,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{0,540})?\Z",
             shortest=6,
             ends=ALNUM | set("._%+-@"),
-            hints=("@",),
+            trace=re.compile("@"),
         ),
     ),
     "phone": (
@@ -117,6 +119,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?:(?<![\w+])\+(?:[0-9](?:[ ().-]{0,2}[0-9]){0,14}[ ().-]{0,2})?|(?<![\w.-])[(0-9][0-9 ().-]{0,18})\Z",
             margin=3,
             shortest=9,
+            trace=_DIGIT,
             ends=_DIGITS | set("+ ().-"),
         ),
     ),
@@ -127,6 +130,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![A-Za-z0-9])[2-6](?:[ -]?[0-9]){0,18}[ -]?\Z",
             margin=2,
             shortest=13,
+            trace=_DIGIT,
             ends=_DIGITS | set(" -"),
             validate=_card,
         ),
@@ -138,6 +142,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![A-Za-z0-9])[A-Za-z](?:[A-Za-z](?:[0-9](?:[0-9](?: ?[A-Za-z0-9]){0,30} ?)?)?)?\Z",
             margin=2,
             shortest=15,
+            trace=_DIGIT,
             ends=ALNUM | {" "},
             validate=_iban,
         ),
@@ -149,6 +154,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"[0-8](?<![\w-].)[0-9]{2}(?<!000)(?<!666)([- ])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![\w-])",
             r"(?<![\w-])[0-9][0-9 -]{0,11}\Z",
             shortest=11,
+            trace=_DIGIT,
             ends=_DIGITS | set(" -"),
         ),
     ),
@@ -159,6 +165,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![\w.])[0-9][0-9.]{0,16}\Z",
             margin=2,
             shortest=7,
+            trace=_DIGIT,
             ends=_DIGITS | {"."},
         ),
         _detector(
@@ -167,7 +174,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![\w:.])[0-9A-Fa-f:]{1,40}\Z",
             shortest=3,
             ends=_DIGITS | set("abcdefABCDEF:"),
-            hints=(":",),
+            trace=re.compile(":"),
             validate=_ipv6,
         ),
     ),

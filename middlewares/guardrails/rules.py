@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
+from functools import cache
 from typing import Any, ClassVar, Literal, Protocol
 
 from ...pipeline.errors import ConfigError, MissingExtraError
@@ -281,5 +282,6 @@ def _one_of(rule: GuardRule, setting: str, allowed: Sequence[object]) -> None:
         )
 
 
+@cache
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

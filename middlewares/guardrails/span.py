@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 
 class Span(NamedTuple):
@@ -18,6 +18,11 @@ class Span(NamedTuple):
 
 class Scanner(Protocol):
     """Looks for one thing."""
+
+    @property
+    def trace(self) -> re.Pattern[str] | None:
+        """What is found in every text that holds the thing; None where no such pattern is known."""
+        ...
 
     def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:
         """Spans from `start` on that further text cannot change, and the position up to which that is decided.
@@ -37,6 +42,9 @@ SIGN = re.compile(r"[0-9@=:_.(+%-]|[A-Za-z]{14}")
 _LONGEST_OPENING = 2048
 """Characters. No opening pattern matches more: looking further back would only take time."""
 
+_LONGEST_UNTRACED = 64
+"""Characters. What begins a match and is longer holds the detector's trace already."""
+
 LAST_WORD = re.compile(r"[A-Za-z]+[\"']?\s{0,3}\Z")
 
 
@@ -47,7 +55,8 @@ class Detector:
     `opening` matches, at the end of a text, whatever may be the beginning of a match: nothing from there on is decided.
     A number says the same of that many last characters. A match that ends less than `margin` characters before the end
     may still change. To save time: `shortest` is the length of the shortest match; `ends` are the characters that an
-    opening can end with (empty: any); `hints` are lower-case pieces, one of which is in every match.
+    opening can end with (empty: any); `trace` is found in every match, and in every beginning of one that is longer than
+    64 characters. Detectors may share a trace: it is then looked for once.
     """
 
     label: str
@@ -56,15 +65,16 @@ class Detector:
     margin: int = 1
     shortest: int = 1
     ends: frozenset[str] = frozenset()
-    hints: tuple[str, ...] = ()
+    trace: re.Pattern[str] | None = None
     signed: bool = False
     """Every match holds a `SIGN`, and up to its first sign it is one word, perhaps with white space behind it."""
     validate: Validate | None = None
 
     def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:  # noqa: ARG002 - patterns do not count
         """See `Scanner`."""
-        limit = len(text) if final else self._open_from(text, start)
-        if limit <= start or len(text) - start < self.shortest or (self.hints and not self._hinted(text, start)):
+        traced = self.trace is None or self.trace.search(text, start) is not None
+        limit = len(text) if final else self._open_from(text, start, _LONGEST_OPENING if traced else _LONGEST_UNTRACED)
+        if not traced or limit <= start or len(text) - start < self.shortest:
             return [], max(start, limit)
         return self._search(text, start, limit, final)
 
@@ -87,17 +97,13 @@ class Detector:
                 position = counts[1]
         return found, max(position if found else start, limit)
 
-    def _open_from(self, text: str, start: int) -> int:
+    def _open_from(self, text: str, start: int, longest: int) -> int:
         if isinstance(self.opening, int):
             return max(start, len(text) - self.opening)
         if self.ends and text[-1:] not in self.ends:
             return len(text)
-        opened = self.opening.search(text, max(start, len(text) - _LONGEST_OPENING))
+        opened = self.opening.search(text, max(start, len(text) - longest))
         return opened.start() if opened is not None else len(text)
-
-    def _hinted(self, text: str, start: int) -> bool:
-        lowered = text[start:].lower()
-        return any(hint in lowered for hint in self.hints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +113,7 @@ class Excess:
     max_chars: int
     label: str
     at_once: bool = False
+    trace: ClassVar[None] = None
 
     def scan(self, text: str, start: int, base: int, final: bool) -> tuple[list[Span], int]:
         """See `Scanner`."""
@@ -121,6 +128,13 @@ class Excess:
 def find(scanners: Iterable[Scanner], text: str) -> list[Span]:
     """All spans of a whole text."""
     return [span for scanner in scanners for span in scanner.scan(text, 0, 0, True)[0]]
+
+
+def traces_of(scanners: Iterable[Scanner]) -> tuple[re.Pattern[str], ...] | None:
+    """The patterns of which one is found wherever a scanner finds something; None if one of them does without."""
+    traces = dict.fromkeys(scanner.trace for scanner in scanners)
+    known = tuple(trace for trace in traces if trace is not None)
+    return known if len(known) == len(traces) else None
 
 
 def merged(spans: Iterable[Span]) -> list[Span]:

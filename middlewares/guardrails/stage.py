@@ -102,7 +102,7 @@ class Guardrails:
             tally.not_run(rule, "not on streams, by setting", decided=True)
 
         screen = Screen(self._output, tally)
-        stream.map(lambda chunk: list(screen.take(chunk)), lambda: list(screen.finish()))
+        stream.map_blocks(screen.take, screen.finish)
         if whole:
             stream.through(lambda chunks: self._buffered(call, chunks, tally))
         return stream.when_done(lambda _: tally.tell())
@@ -126,4 +126,4 @@ async def _judged(bench: Bench, call: Call, value: Judged) -> Judged:
         after = await bench.judge(call, texts, tally)
     finally:
         tally.tell()
-    return value if after == [text.value for text in texts] else with_texts(value, after)
+    return value if after is None else with_texts(value, after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from ...pipeline.call import Call
@@ -64,12 +65,13 @@ class Tally:
                 self._call.add(GUARDRAILS, self._verdict(rule))
 
     def _verdict(self, rule: GuardRule) -> GuardrailVerdict:
-        labels = self._found.get(rule.label)
-        if labels is not None:
-            kinds = ", ".join(f"{label} {count}" for label, count in sorted(labels.items()))
-            return GuardrailVerdict(rule.label, self._side, self._acted(rule), labels.total(), kinds)
-        reason = self._not_run.get(rule.label, "" if rule.label in self._judged else "the call ended before")
-        return GuardrailVerdict(rule.label, self._side, "not_run" if reason else "passed", 0, reason)
+        name = rule.label
+        found = self._found.get(name)
+        if found is not None:
+            kinds = ", ".join(f"{label} {count}" for label, count in sorted(found.items()))
+            return GuardrailVerdict(name, self._side, self._acted(rule), found.total(), kinds)
+        reason = self._not_run.get(name, "" if name in self._judged else "the call ended before")
+        return GuardrailVerdict(name, self._side, "not_run", 0, reason) if reason else _passed(name, self._side)
 
     def _acted(self, rule: GuardRule) -> Literal["blocked", "redacted", "annotated", "would_block", "would_redact"]:
         does = "redact" if rule.label in self._rewrote else rule.does
@@ -84,3 +86,9 @@ class Tally:
             rule=rule.label,
             model=str(self._call.target),
         )
+
+
+@lru_cache(maxsize=1024)
+def _passed(rule: str, side: Side) -> GuardrailVerdict:
+    """What nearly all verdicts are."""
+    return GuardrailVerdict(rule, side, "passed")

@@ -41,12 +41,16 @@ def with_texts(value: Any, texts: list[str]) -> Any:
 
 
 def _changed(value: Any, change: Change) -> Any:
+    changes: dict[str, Any] = {}
     if isinstance(value, ChatRequest):
-        return value.but(messages=tuple(_message(message, change) for message in value.messages))
-    if isinstance(value, ChatResponse):
-        return value.but(choices=tuple(_choice(choice, change) for choice in value.choices))
-    present = {name: getattr(value, name) for name in _FIELDS if name in type(value).model_fields}
-    return value.but(**{name: _any(name, item, change) for name, item in present.items() if item is not None})
+        _note(changes, "messages", value.messages, tuple([_message(message, change) for message in value.messages]))
+    elif isinstance(value, ChatResponse):
+        _note(changes, "choices", value.choices, tuple([_choice(choice, change) for choice in value.choices]))
+    else:
+        for name in _FIELDS:
+            if name in type(value).model_fields and (before := getattr(value, name)) is not None:
+                _note(changes, name, before, _any(name, before, change))
+    return value.but(**changes) if changes else value
 
 
 def _any(kind: str, value: Any, change: Change) -> Any:
@@ -70,8 +74,8 @@ def _message(message: Message, change: Change) -> Message:
     changes: dict[str, Any] = {}
     for name, kind in (("reasoning_content", "reasoning"), ("content", "content"), ("refusal", "refusal")):
         before = getattr(message, name)
-        if isinstance(before, str):
-            _note(changes, name, before, change(Text(kind, before)))
+        if isinstance(before, str) and (after := change(Text(kind, before))) != before:
+            changes[name] = after
     if isinstance(message.content, tuple):
         _note(changes, "content", message.content, tuple(_part(part, change) for part in message.content))
     if message.tool_calls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .judge import Armed
-from .span import LAST_WORD, SIGN, Detector, Scanner, Span, merged, replaced
+from .span import LAST_WORD, SIGN, Detector, Scanner, Span, merged, replaced, traces_of
 from .tally import Tally
 
 _CONTEXT_CHARS = 64
@@ -44,6 +44,7 @@ class Window:
         "_signed",
         "_tally",
         "_text",
+        "_traces",
         "changed",
     )
 
@@ -53,6 +54,7 @@ class Window:
         places = [_Place(armed, scanner) for armed in rules for scanner in armed.scanners]
         self._signed = [place for place in places if place.signed]
         self._other = [place for place in places if not place.signed]
+        self._traces = traces_of(place.scanner for place in places)
         self._holding = any(place.armed.rule.enforced for place in self._signed)
         self._floor = 0  # what those that look for signs have decided together
         self._text = ""
@@ -62,6 +64,18 @@ class Window:
         self._pending: list[Span] = []
         self.changed = False
         """Whether anything was replaced so far."""
+
+    @property
+    def held(self) -> str:
+        """What has been fed and has not come out."""
+        return self._text[self._out :]
+
+    def is_clear(self, piece: str) -> bool:
+        """Whether no rule can find anything up to the end of `piece`: fed bit by bit, it would come out the same."""
+        text = self._text[self._undecided() :] + piece
+        if self._traces is None or self._pending or self._base + len(self._text) + len(piece) > self._max_chars:
+            return False
+        return all(trace.search(text) is None for trace in self._traces)
 
     def feed(self, piece: str) -> str:
         """What may go out now. Raises `GuardrailViolation` when a rule that blocks has found something."""
@@ -126,34 +140,41 @@ class Window:
 
     def _let_out(self, decided: int) -> str:
         end = max(decided, self._out)
+        if not self._pending:
+            piece = self._text[self._out : end]
+        else:
+            end, piece = self._without_findings(end)
+        self._out = end
+        if len(self._text) > _TRIM_CHARS:
+            self._trim()
+        return piece
+
+    def _without_findings(self, end: int) -> tuple[int, str]:
+        """How far the text may go out, up to `end`, and how."""
         regions = merged(self._pending)
         if regions and regions[-1].end > end:  # it may still grow, or run into another
             end = max(self._out, min(end, next(region.start for region in regions if region.end > end)))
         ready = [region for region in regions if region.end <= end]
         self._pending = [span for span in self._pending if span.start >= end]
         self.changed = self.changed or bool(ready)
-        piece = replaced(self._text, ready, self._out, end)
-        self._out = end
-        self._trim()
-        return piece
+        return end, replaced(self._text, ready, self._out, end)
 
     def _trim(self) -> None:
         """Forget what no pattern can look at any more."""
-        if len(self._text) < _TRIM_CHARS:
-            return
-        places = (*self._signed, *self._other)
-        low = min(
-            [self._out, *(max(place.position, self._floor) if place.signed else place.position for place in places)]
-        )
-        cut = max(0, low - _CONTEXT_CHARS)
+        cut = max(0, self._undecided() - _CONTEXT_CHARS)
         self._text = self._text[cut:]
         self._base += cut
         self._out -= cut
         self._flushed -= cut
         self._floor -= cut
-        for place in places:
+        for place in (*self._signed, *self._other):
             place.position -= cut
         self._pending = [Span(span.start - cut, span.end - cut, span.label) for span in self._pending]
+
+    def _undecided(self) -> int:
+        """From where on rules may still look, or text is held."""
+        positions = [max(place.position, self._floor) for place in self._signed]
+        return min([self._out, *positions, *(place.position for place in self._other)])
 
     def _give_up(self) -> None:
         for place in (*self._signed, *self._other):

@@ -36,7 +36,11 @@ def _note_head(head: dict[str, Any], chunk: ChatChunk) -> None:
 
 def _choice(index: int, parts: Sequence[ChoiceDelta]) -> Choice:
     finish = next((part for part in reversed(parts) if part.finish_reason is not None), None)
-    fields: dict[str, Any] = {"index": index, "message": _message(parts), "finish_reason": finish.finish_reason if finish else None}
+    fields: dict[str, Any] = {
+        "index": index,
+        "message": _message(parts),
+        "finish_reason": finish.finish_reason if finish else None,
+    }
     if finish and finish.native_finish_reason is not None:
         fields["native_finish_reason"] = finish.native_finish_reason
     if logprobs := _logprobs(part.logprobs for part in parts):

@@ -19,7 +19,9 @@ Operation = Literal["chat", "embeddings", "image", "speech", "transcription", "m
 class Model(BaseModel):
     """Base of all wire-shaped values: immutable, and fields that we do not know are kept as they came."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=(), populate_by_name=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="allow", protected_namespaces=(), populate_by_name=True, hide_input_in_errors=True
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data: only what was set, unknown fields included."""
@@ -38,7 +40,7 @@ class Model(BaseModel):
 class Tagged(Model):
     """Base of values whose `type` is part of what they say: it is written out even where it is the default."""
 
-    def model_post_init(self, context: Any, /) -> None:
+    def model_post_init(self, context: Any, /) -> None:  # noqa: ARG002 - pydantic's signature
         self.__pydantic_fields_set__.add("type")
 
 
@@ -95,7 +97,7 @@ class Response(Model):
     def with_record(self, record: Record) -> Self:
         """This response with `record` attached; a copy if it already carries another call's."""
         target = self if self._record is None else self.model_copy()
-        target._record = record
+        target._record = record  # noqa: SLF001 - a response of our own class
         return target
 
 

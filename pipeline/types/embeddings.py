@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import field_validator
 
@@ -24,8 +24,8 @@ class EmbeddingsRequest(Request):
 
     input: EmbeddingInput
     dimensions: int | None = None
-    encoding_format: Literal["float", "base64"] | None = None
-    """How the vectors travel; a response has numbers either way. None leaves it to what the vendor does best."""
+    encoding_format: str | None = None
+    """How the vectors travel (`float`, `base64`); a response has numbers either way. None leaves it to what the vendor does best."""
     user: str | None = None
 
     @field_validator("input")

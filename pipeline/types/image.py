@@ -20,7 +20,8 @@ class ImageRequest(Request):
     operation: ClassVar[Operation] = "image"
 
     prompt: str | None = None
-    images: tuple[File, ...] = ()
+    images: tuple[File | dict[str, Any], ...] = ()
+    """Files; or all of them places where the vendor finds them (`{"image_url": ...}`, `{"file_id": ...}`)."""
     mask: File | None = None
     """A picture whose transparent parts say where to edit."""
     n: int | None = None

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
+
 from glassway.middlewares.cache import Cache
 from glassway.middlewares.cache.flight import Flights
 from glassway.middlewares.cache.key import cache_key
@@ -35,7 +37,6 @@ from glassway.pipeline.types import (
 )
 from glassway.stores import DiskStore, MemoryStore, Store
 from glassway.testing import FakeClock, FakeProvider, Scripted, scripted_tool_call
-from pydantic import SecretStr
 
 pytestmark = pytest.mark.anyio
 

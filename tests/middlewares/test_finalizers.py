@@ -15,7 +15,8 @@ import pytest
 from builders import Ends, ask, server_error
 
 from glassway import Client, Pipeline, SyncStream
-from glassway.middlewares import Callbacks, Fallback, Retry, Timeout
+from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Retry, Timeout, Tracing
+from glassway.middlewares.guardrails import Check
 from glassway.pipeline.errors import APITimeoutError, GlasswayError, InternalServerError, StreamInterruptedError
 from glassway.pipeline.portal import run_sync
 from glassway.pipeline.stream import Stream, observed
@@ -25,6 +26,12 @@ from glassway.testing.finalizers import ENDINGS, Ending, run_ending
 
 async def ignore(event: Any) -> None:
     pass
+
+
+async def calm(text: str) -> bool:
+    """A rule that has to wait."""
+    await asyncio.sleep(0)
+    return True
 
 
 async def layered(call: Any, call_next: Any) -> Any:
@@ -47,10 +54,23 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
         Callbacks(on_start=[ignore], on_chunk=[ignore], on_success=[ignore, print], on_failure=[ignore, print])
     ],
     "layered": lambda: [layered],
+    "Tracing": lambda: [Tracing(capture="both")],
+    "Cost": lambda: [Cost()],
+    "Guardrails": lambda: [Guardrails(["secrets", "pii"])],
+    "Guardrails that wait": lambda: [Guardrails([Check(calm)])],
+    "Cache": lambda: [Cache()],
 }
-STAGES["all"] = lambda: (
-    [stage for name in STAGES if name not in ("all", "Retry") for stage in STAGES[name]()] + [Retry()]
-)
+ORDER = ("Tracing", "Callbacks", "Cost", "Guardrails", "Cache", "layered", "Fallback", "Retry", "Timeout")
+STAGES["all"] = lambda: [stage for name in ORDER for stage in STAGES[name]()]
+
+HOLD_ALL = frozenset({"Guardrails that wait"})
+"""Stages that hand nothing out before they have all: an error in the middle is then one before output."""
+
+
+def end_of(stages: str, end: str, error_in_the_middle: bool) -> str:
+    """How a call through `stages` ends that ends in `end` without them."""
+    return "failed" if error_in_the_middle and stages in HOLD_ALL else end
+
 
 ENDS: dict[Ending, tuple[str, type[BaseException] | None]] = {
     "completed": ("completed", None),
@@ -93,6 +113,7 @@ async def test_async(stages: str, ending: Ending, complaints: Callable[[], list[
     report = await run_ending(ending, STAGES[stages])
     report.assert_clean()
     end, error = ENDS[ending]
+    end = end_of(stages, end, ending == "vendor_error_mid_stream")
     assert report.record.end == end
     assert isinstance(report.outcomes[0].error, error or type(None))
     assert complaints() == []

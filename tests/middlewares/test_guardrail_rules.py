@@ -244,7 +244,9 @@ def test_a_window_holds_little_memory() -> None:
 def test_a_long_run_without_spaces_is_not_held_back_whole() -> None:
     rules: list[GuardRule] = [PII(), Secrets()]
     call = Call.start(ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
-    window = Window([Armed(rule, rule.scanners(64)) for rule in rules], Tally(call, "output", rules, "fail_closed"), 1_000_000)
+    window = Window(
+        [Armed(rule, rule.scanners(64)) for rule in rules], Tally(call, "output", rules, "fail_closed"), 1_000_000
+    )
     out = "".join(window.feed("QUJD0123") for _ in range(1000))
     assert len(out) > 5000
     assert len(window._text) < 4000
