@@ -6,7 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...pipeline.errors import BadRequestError
+from ...pipeline.types import assemble_image, assemble_speech, assemble_transcription
 from .openai_embeddings import decode_embeddings, encode_embeddings
+from .openai_images import decode_image, encode_image, image_decoder
+from .openai_judgements import decode_moderation, decode_rerank, encode_moderation, encode_rerank
+from .openai_speech import decode_speech, encode_speech, speech_decoder
+from .openai_transcription import decode_transcription, encode_transcription, transcription_decoder
 
 if TYPE_CHECKING:
     from ...pipeline.call import Call
@@ -26,6 +31,11 @@ class Wire(NamedTuple):
 
 WIRES: Mapping[Operation, Wire] = {
     "embeddings": Wire(encode_embeddings, decode_embeddings),
+    "image": Wire(encode_image, decode_image, image_decoder, assemble_image),
+    "speech": Wire(encode_speech, decode_speech, speech_decoder, assemble_speech),
+    "transcription": Wire(encode_transcription, decode_transcription, transcription_decoder, assemble_transcription),
+    "moderation": Wire(encode_moderation, decode_moderation),
+    "rerank": Wire(encode_rerank, decode_rerank),
 }
 
 

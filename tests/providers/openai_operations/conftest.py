@@ -48,7 +48,8 @@ class Exchange:
 def _bytes(part: dict[str, Any]) -> bytes:
     if "body_base64" in part:
         return base64.b64decode(part["body_base64"])
-    return (part.get("body_text") or "").encode()
+    body = (part.get("body_text") or "").encode()
+    return base64.b64decode(body) if body.startswith(b"LS0t") else body  # a form that was noted in base64
 
 
 def _read(vendor: str, path: Path) -> Exchange | None:
