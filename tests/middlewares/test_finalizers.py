@@ -181,7 +181,7 @@ def test_sync(stages: str, ending: str, complaints: Callable[[], list[str]]) -> 
         run_sync(asyncio.sleep, 0.001)  # whatever was left to the loop runs before this does
         assert made.client.pipeline.in_flight == 0
         assert made.provider.open_streams == 0
-    assert [record.end for record in made.ends.records] == [end]
+    assert [record.end for record in made.ends.records] == [end_of(stages, end, ending == "error in the middle")]
     assert complaints() == []
 
 
