@@ -44,6 +44,8 @@ class Dialect:
     """The most tokens of all inputs of one embeddings request together."""
     packs_vectors: bool = False
     """Whether vectors are asked for as base64 where the caller says nothing: a third of the bytes, and quicker to read."""
+    least_response_tokens: int = 0
+    """The least that the vendor's Responses API takes as `max_output_tokens`."""
     speech_events: bool = False
     """Whether streamed speech comes as events, asked for by `stream`, rather than as the sound itself."""
 
@@ -60,6 +62,7 @@ OPENAI = Dialect(
     embedding_inputs=2048,
     embedding_tokens=300_000,
     packs_vectors=True,
+    least_response_tokens=16,
 )
 """Source: https://platform.openai.com/docs/api-reference/chat/create, https://platform.openai.com/docs/api-reference/embeddings/create"""
 

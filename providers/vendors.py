@@ -179,7 +179,6 @@ def codec_of(row: Row, api: ChatAPI = "chat") -> Codec:
 
         return VertexCodec(place_of(), provider=row.name)
     from .codecs.openai import OpenAICodec
-
     from .codecs.responses_choice import WithResponses
 
     return WithResponses(OpenAICodec(row.dialect), row.name, api)

@@ -86,15 +86,13 @@ def _tool_call(pieces: Sequence[ToolCallDelta]) -> ToolCall:
     extra: dict[str, Any] = {}
     for piece in pieces:
         extra.update(piece.extra or {})
-    return ToolCall.model_construct(
-        id=next((piece.id for piece in pieces if piece.id), ""),
-        type=next((piece.type for piece in pieces if piece.type), "function"),
-        function=FunctionCall.model_construct(
+    kind = next((piece.type for piece in pieces if piece.type), "function")
+    if kind == "function":
+        extra["function"] = FunctionCall.model_construct(
             name="".join(piece.function.name or "" for piece in pieces),
             arguments="".join(piece.function.arguments or "" for piece in pieces),
-        ),
-        **extra,
-    )
+        )
+    return ToolCall.model_construct(id=next((piece.id for piece in pieces if piece.id), ""), type=kind, **extra)
 
 
 def _reasoning_blocks(pieces: Iterable[ReasoningDelta]) -> tuple[ReasoningBlock, ...]:

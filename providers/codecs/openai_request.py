@@ -61,6 +61,7 @@ def _rename(body: Json, old: str, new: str, notes: dict[str, Translation], diale
 
 
 def _fit_message(message: Json, dialect: Dialect, notes: dict[str, Translation]) -> None:
+    message.pop("provider_blocks", None)
     if None in message.values():
         for name in [name for name, value in message.items() if value is None and name != "content"]:
             del message[name]
@@ -95,7 +96,12 @@ def _fit_answer(message: Json, dialect: Dialect, notes: dict[str, Translation]) 
 
 def _give_back(message: Json, blocks: list[Json], dialect: Dialect) -> list[Json]:
     """Put the vendor's own blocks into the message; returns the others, which it cannot read."""
-    own = [_detail(block) for block in blocks if block.get("provider", dialect.name) == dialect.name]
+    own = [
+        _detail(block)
+        for block in blocks
+        if block.get("provider", dialect.name) == dialect.name
+        and block.get("type") != "reasoning"  # is of its Responses
+    ]
     if own:
         message["reasoning_details"] = own
     return blocks[len(own) :] if len(own) < len(blocks) else []

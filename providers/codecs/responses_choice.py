@@ -52,8 +52,7 @@ class WithResponses:
         return self._codec.error(status_code, headers, body)
 
     def _of(self, call: Call) -> Codec:
-        settings = call.options.settings
-        api = settings["api"] if "api" in settings else self._api
+        api = call.options.settings.get("api", self._api)
         if api == "chat" or call.request.operation != "chat":
             return self._codec
         if api not in APIS:
