@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import struct
@@ -62,7 +63,9 @@ def recorded(path: Path) -> Recorded:
     body = base64.b64decode(answer["body_base64"]) if answer.get("body_base64") else answer["body_text"].encode()
     model, operation = unquote(url.partition("/model/")[2]).rsplit("/", 1)
     streams = operation.endswith("stream")
-    return Recorded(path.stem, data["api"], model, streams, data["request"]["json"], answer["status"], answer["headers"], body)
+    return Recorded(
+        path.stem, data["api"], model, streams, data["request"]["json"], answer["status"], answer["headers"], body
+    )
 
 
 def by_name(one: Recorded) -> str:
@@ -114,17 +117,11 @@ def _unions(shape: Any, value: Any, path: str = "") -> str:
     return found
 
 
-class _Raw:
+class _Raw(io.BytesIO):
     """A body as urllib3 would hand it out."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
     def stream(self, *_: Any, **__: Any) -> Iterator[bytes]:
-        yield self._data
-
-    def close(self) -> None:
-        """Nothing is open."""
+        yield self.read()
 
 
 @cache
@@ -177,7 +174,9 @@ def frame(name: str, payload: dict[str, Any] | bytes, *, kind: str = "event") ->
     """One frame of an AWS event stream."""
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
     named = {"event": ":event-type", "exception": ":exception-type", "error": ":error-code"}[kind]
-    headers = b"".join(_header(*pair) for pair in ((named, name), (":content-type", "application/json"), (":message-type", kind)))
+    headers = b"".join(
+        _header(*pair) for pair in ((named, name), (":content-type", "application/json"), (":message-type", kind))
+    )
     prelude = struct.pack("!II", 16 + len(headers) + len(data), len(headers))
     body = prelude + struct.pack("!I", crc32(prelude)) + headers + data
     return body + struct.pack("!I", crc32(body))

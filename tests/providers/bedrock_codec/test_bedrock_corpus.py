@@ -86,10 +86,18 @@ def theirs(answer: dict[str, Any]) -> dict[str, Any]:
         "reasoning": "".join(said["text"] for said in reasoning),
         "signatures": [said.get("signature") for said in reasoning],
         "tools": [(use["toolUseId"], use["name"], use["input"]) for use in tools],
-        "citations": [one["title"] for block in blocks for one in block.get("citationsContent", {}).get("citations", ())],
+        "citations": [
+            one["title"] for block in blocks for one in block.get("citationsContent", {}).get("citations", ())
+        ],
         "stop": answer["stopReason"],
         "finish": FINISH[answer["stopReason"]],
-        "usage": (counts["inputTokens"] + cached + written, counts["outputTokens"], counts["totalTokens"], cached, written),
+        "usage": (
+            counts["inputTokens"] + cached + written,
+            counts["outputTokens"],
+            counts["totalTokens"],
+            cached,
+            written,
+        ),
         "latency_ms": answer["metrics"]["latencyMs"],
         "guardrail": (answer.get("trace") or {}).get("guardrail", {}).get("actionReason"),
     }
@@ -105,7 +113,13 @@ def found(answer: Any) -> dict[str, Any]:
         "citations": [one["title"] for one in message.annotations or ()],
         "stop": answer.choices[0].native_finish_reason,
         "finish": answer.finish_reason,
-        "usage": (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.cached_tokens, usage.cache_write_tokens),
+        "usage": (
+            usage.prompt_tokens,
+            usage.completion_tokens,
+            usage.total_tokens,
+            usage.cached_tokens,
+            usage.cache_write_tokens,
+        ),
         "latency_ms": answer.extra["metrics"]["latencyMs"],
         "guardrail": answer.extra.get("trace", {}).get("guardrail", {}).get("actionReason"),
     }
