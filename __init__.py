@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .pipeline import errors
+    from .pipeline.billing import calculate_cost, estimate_cost
     from .pipeline.call import Call, CallOptions, Limits, Target
     from .pipeline.client import Client
     from .pipeline.config import load_config
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from .pipeline.stream import Handler, Middleware, Reply, Stream, observed, when_done
     from .pipeline.syncstream import SyncStream
     from .pipeline.telemetry import Telemetry
+    from .pipeline.tokens import estimate_tokens
     from .pipeline.types import ChatChunk, ChatRequest, ChatResponse, Message, Request, Response, Usage
     from .providers import Anthropic, OpenAI, OpenAICompatible, Simulated, provider
 
@@ -62,6 +64,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "pipeline": ("errors",),
+    "pipeline.billing": ("calculate_cost", "estimate_cost"),
     "pipeline.call": ("Call", "CallOptions", "Limits", "Target"),
     "pipeline.client": ("Client",),
     "pipeline.config": ("load_config",),
@@ -103,6 +106,7 @@ _PLACES = {
     "pipeline.stream": ("Handler", "Middleware", "Reply", "Stream", "observed", "when_done"),
     "pipeline.syncstream": ("SyncStream",),
     "pipeline.telemetry": ("Telemetry",),
+    "pipeline.tokens": ("estimate_tokens",),
     "pipeline.types": ("ChatChunk", "ChatRequest", "ChatResponse", "Message", "Request", "Response", "Usage"),
     "providers": ("Anthropic", "OpenAI", "OpenAICompatible", "Simulated", "provider"),
 }
@@ -150,11 +154,14 @@ __all__ = [
     "aspeech",
     "atranscription",
     "avision",
+    "calculate_cost",
     "chat",
     "completion",
     "default_client",
     "embedding",
     "errors",
+    "estimate_cost",
+    "estimate_tokens",
     "explain",
     "image",
     "load_config",
