@@ -50,7 +50,7 @@ class Row:
     """The vendor's own variables for the key; the first that is set counts."""
     needs_key: bool = True
     auth: Auth = "bearer"
-    codec: Literal["openai", "anthropic", "bedrock", "gemini", "vertex"] = "openai"
+    codec: Literal["openai", "anthropic", "bedrock", "cohere", "gemini", "ollama", "vertex"] = "openai"
     dialect: Dialect = COMPATIBLE
     models_path: str = "/models"
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -210,11 +210,29 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         name="ollama",
-        docs="https://docs.ollama.com/api/openai-compatibility",
-        base_url="http://localhost:11434/v1",
+        docs="https://docs.ollama.com/api",
+        base_url="http://localhost:11434",
         key_variables=("OLLAMA_API_KEY",),
         needs_key=False,
-        dialect=OLLAMA,
+        codec="ollama",
+        dialect=OLLAMA,  # of its OpenAI endpoint, which a base URL that ends in /v1 asks for
+        models_path="/api/tags",
+    ),
+    Row(
+        name="cohere",
+        docs="https://docs.cohere.com/reference/about",
+        base_url="https://api.cohere.com",
+        base_url_env="CO_API_URL",
+        key_variables=("CO_API_KEY", "COHERE_API_KEY"),
+        codec="cohere",
+        dialect=Dialect(
+            name="cohere",
+            operations=frozenset({"chat", "embeddings", "rerank"}),
+            embedding_inputs=96,  # Source: https://docs.cohere.com/reference/embed
+        ),
+        models_path="/v1/models?page_size=1000",
+        aliases=("cohere_chat",),
+        default_model="command-r7b-12-2024",
     ),
     Row(
         name="openai_compatible",

@@ -128,7 +128,7 @@ class HTTPProvider:
 
     async def _stream(self, call: Call, body: Body) -> Stream:
         kind = body.headers.get("content-type", "")
-        if "json" in kind or "html" in kind:
+        if ("json" in kind and "ndjson" not in kind) or "html" in kind:
             content = await body.read()
             _refuse_page(body, content)
             self.codec.decode(call, content)  # an error in a 200, most likely: raised by this

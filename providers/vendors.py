@@ -144,8 +144,15 @@ def provider(
         )
     if chosen.name == "simulated":
         return Simulated(**settings)
-    chosen = _dated(chosen, api_version)
+    chosen = _spoken(_dated(chosen, api_version), settings.get("base_url"))
     return HTTPProvider(chosen, codec_of(chosen, api), **settings)
+
+
+def _spoken(row: Row, base_url: str | None) -> Row:
+    """Ollama speaks its own protocol at its root, and OpenAI's below `/v1`: the address says which one is wanted."""
+    if row.codec != "ollama" or base_url is None or not base_url.rstrip("/").endswith("/v1"):
+        return row
+    return replace(row, codec="openai", models_path="/models")
 
 
 def _dated(row: Row, api_version: str | None) -> Row:
@@ -169,6 +176,14 @@ def codec_of(row: Row, api: ChatAPI = "chat") -> Codec:
         from .codecs.anthropic import AnthropicCodec
 
         return AnthropicCodec(provider=row.name)
+    if row.codec == "cohere":
+        from .codecs.cohere import CohereCodec
+
+        return CohereCodec(provider=row.name)
+    if row.codec == "ollama":
+        from .codecs.ollama import OllamaCodec
+
+        return OllamaCodec(provider=row.name)
     if row.codec == "gemini":
         from .codecs.gemini import GeminiCodec
 
