@@ -21,7 +21,7 @@ from .anthropic_response import decode_response as decode_message
 from .anthropic_stream import AnthropicDecoder
 from .bedrock_errors import status_error
 from .bedrock_format import answers_by_tool
-from .bedrock_frames import EventReader, FramedDecoder, eventstream
+from .bedrock_frames import EventReader, FramedDecoder, require_botocore
 from .bedrock_inbound import canonical_request
 from .bedrock_invoke import ClaudeReader, NovaReader, invoke_body
 from .bedrock_models import Traits, traits_of
@@ -53,7 +53,7 @@ class BedrockCodec:
     api: Api = "converse"
 
     def __post_init__(self) -> None:
-        eventstream()
+        require_botocore()
 
     def encode(self, call: Call) -> Encoded:
         """The request; what the model takes differently is noted as `TRANSLATION` facts. Raises `BadRequestError` for other operations than chat."""

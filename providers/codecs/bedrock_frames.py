@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from importlib.util import find_spec
+from typing import NamedTuple, Protocol
 
 from ...pipeline.errors import APIError, MissingExtraError, ResponseValidationError, StreamInterruptedError
 from ...pipeline.types import ChatChunk
 from .bedrock_errors import frame_error
 
 
-def eventstream() -> Any:
-    """botocore's module. Raises `MissingExtraError` without the `bedrock` extra."""
-    try:
-        from botocore import eventstream as module  # type: ignore[import-untyped]  # it has no types
-    except ImportError as error:
-        raise MissingExtraError("Bedrock", "bedrock") from error
-    return module
+def require_botocore() -> None:
+    """Raises `MissingExtraError` without the `bedrock` extra; imports nothing: that takes 0.1 s, and happens at first use."""
+    if find_spec("botocore") is None:
+        raise MissingExtraError("Bedrock", "bedrock")
 
 
 class Frame(NamedTuple):
@@ -37,9 +35,13 @@ class FrameDecoder:
     __slots__ = ("_buffer", "_held_bytes", "_wrong")
 
     def __init__(self) -> None:
-        module = eventstream()
-        self._buffer = module.EventStreamBuffer()
-        self._wrong = (module.ParserError, struct.error, LookupError, UnicodeDecodeError)
+        from botocore.eventstream import (  # type: ignore[import-untyped]  # it has no types
+            EventStreamBuffer,
+            ParserError,
+        )
+
+        self._buffer = EventStreamBuffer()
+        self._wrong = (ParserError, struct.error, LookupError, UnicodeDecodeError)
         self._held_bytes = 0
 
     @property
