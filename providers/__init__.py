@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .aws import Bedrock
     from .google import Vertex
     from .http import Availability, HTTPProvider
     from .vendors import (
@@ -27,6 +28,7 @@ __all__ = [
     "Anthropic",
     "Availability",
     "AzureOpenAI",
+    "Bedrock",
     "Gemini",
     "HTTPProvider",
     "OpenAI",
@@ -38,7 +40,7 @@ __all__ = [
     "provider",
 ]
 
-_HOMES = {**dict.fromkeys(("Availability", "HTTPProvider"), ".http"), "Vertex": ".google"}
+_HOMES = {**dict.fromkeys(("Availability", "HTTPProvider"), ".http"), "Vertex": ".google", "Bedrock": ".aws"}
 
 
 def __getattr__(name: str) -> object:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..pipeline.call import Call
-from ..pipeline.errors import APIError
+from ..pipeline.errors import APIError, MissingExtraError
 from ..pipeline.types import Response
 
 
@@ -57,3 +57,30 @@ class Codec(Protocol):
     def error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> APIError:
         """The error that a status of 400 or more means. `headers` have lower-case names. Never echoes the request."""
         ...
+
+
+class NotInstalled:
+    """Stands for the codec of a vendor whose optional package is missing: encoding says so, and nothing else is reached."""
+
+    def __init__(self, missing: MissingExtraError) -> None:
+        self._missing = missing
+
+    def encode(self, call: Call) -> Encoded:  # noqa: ARG002 - the contract of codecs
+        """Raises the `MissingExtraError`."""
+        raise self._missing
+
+    def decode(self, call: Call, body: bytes) -> Response:  # noqa: ARG002 - as above
+        """As `encode`."""
+        raise self._missing
+
+    def decoder(self, call: Call) -> Decoder:  # noqa: ARG002 - as above
+        """As `encode`."""
+        raise self._missing
+
+    def assemble(self, call: Call, chunks: Sequence[Any]) -> Response:  # noqa: ARG002 - as above
+        """As `encode`."""
+        raise self._missing
+
+    def error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> APIError:  # noqa: ARG002 - as above
+        """As `encode`."""
+        raise self._missing

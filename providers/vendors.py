@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
-from ..pipeline.errors import ConfigError
+from ..pipeline.errors import ConfigError, MissingExtraError
 from .azure import azure_place
 from .catalogue import ROWS, Row, row_of
+from .codec import NotInstalled
 from .http import HTTPProvider
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import httpx
     from pydantic import SecretStr
@@ -37,6 +38,21 @@ class Settings(TypedDict, total=False):
     name: str | None
     max_response_bytes: int
     connect_s: float
+
+
+class VendorSettings(Settings, total=False):
+    """What `provider` takes: also the settings of single vendors, which their classes describe."""
+
+    api: ChatAPI | Literal["converse", "invoke"]
+    api_version: str | None
+    project: str | None
+    location: str | None
+    credentials: TokenSource
+    region: str | None
+    profile: str | None
+    access_key_id: str | None
+    secret_access_key: str | SecretStr | None
+    session_token: str | SecretStr | None
 
 
 class OpenAI(HTTPProvider):
@@ -118,34 +134,39 @@ def _simulated_row(dialect: str) -> Row:
     )
 
 
-def provider(
-    vendor: str,
-    *,
-    api: ChatAPI = "chat",
-    api_version: str | None = None,
-    project: str | None = None,
-    location: str | None = None,
-    credentials: TokenSource = None,
-    **settings: Unpack[Settings],
-) -> HTTPProvider:
+_ONLY_FOR: Final = {
+    "api_version": "azure",
+    **dict.fromkeys(("project", "location", "credentials"), "vertex"),
+    **dict.fromkeys(("region", "profile", "access_key_id", "secret_access_key", "session_token"), "bedrock"),
+}
+
+
+def provider(vendor: str, **settings: Unpack[VendorSettings]) -> HTTPProvider:
     """A provider by its vendor's name or alias. Raises `ConfigError` for a name that the catalogue does not have.
 
-    `api` is for those who speak OpenAI's protocol, `api_version` for those whose addresses hold one (Azure); `project`,
-    `location` and `credentials` are for Vertex AI.
+    `api` is for those who speak OpenAI's protocol, and for Bedrock; the settings of one vendor only are those of its class.
     """
     chosen = row_of(vendor)
-    if chosen.name == "vertex":
+    given: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
+    for name in given:
+        if (only := _ONLY_FOR.get(name, chosen.name)) != chosen.name:
+            raise ConfigError(f"{name}: expected it for {only} only, found it for {chosen.name}.")
+    if chosen.name in ("vertex", "bedrock", "simulated"):
+        return _own_class(chosen.name)(**given)
+    chosen = _spoken(_dated(chosen, given.pop("api_version", None)), given.get("base_url"))
+    return HTTPProvider(chosen, codec_of(chosen, given.pop("api", "chat")), **given)
+
+
+def _own_class(name: str) -> Callable[..., HTTPProvider]:
+    if name == "vertex":
         from .google import Vertex
 
-        return Vertex(project=project, location=location, credentials=credentials, **settings)
-    if project or location or credentials:
-        raise ConfigError(
-            f"project, location, credentials: expected them for vertex only, found them for {chosen.name}."
-        )
-    if chosen.name == "simulated":
-        return Simulated(**settings)
-    chosen = _spoken(_dated(chosen, api_version), settings.get("base_url"))
-    return HTTPProvider(chosen, codec_of(chosen, api), **settings)
+        return Vertex
+    if name == "bedrock":
+        from .aws import Bedrock
+
+        return Bedrock
+    return Simulated
 
 
 def _spoken(row: Row, base_url: str | None) -> Row:
@@ -165,7 +186,15 @@ def _dated(row: Row, api_version: str | None) -> Row:
 
 def every_provider() -> tuple[HTTPProvider, ...]:
     """One provider for each vendor of the catalogue that has a place of its own; keys are read when a call is made."""
-    return tuple(provider(row.name) for row in ROWS if row.base_url or row.base_url_env)
+    return tuple(_installed(row) for row in ROWS if row.base_url or row.base_url_env)
+
+
+def _installed(row: Row) -> HTTPProvider:
+    """The vendor's provider; without its extra, one whose every call says which."""
+    try:
+        return provider(row.name)
+    except MissingExtraError as missing:
+        return HTTPProvider(row, NotInstalled(missing))
 
 
 def codec_of(row: Row, api: ChatAPI = "chat") -> Codec:
@@ -193,6 +222,10 @@ def codec_of(row: Row, api: ChatAPI = "chat") -> Codec:
         from .google import place_of
 
         return VertexCodec(place_of(), provider=row.name)
+    if row.codec == "bedrock":
+        from .codecs.bedrock import BedrockCodec
+
+        return BedrockCodec(provider=row.name)
     from .codecs.openai import OpenAICodec
     from .codecs.responses_choice import WithResponses
 

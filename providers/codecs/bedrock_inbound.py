@@ -60,7 +60,12 @@ def _format(config: dict[str, Any]) -> dict[str, Any]:
             "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": str(text), **named}}},
             **rest,
         }:
-            schema: dict[str, Any] = {"name": "response", **named, "schema": json_object(text), "strict": True}
+            schema = {
+                "name": "response",
+                **{str(key): value for key, value in named.items()},
+                "schema": json_object(text),
+                "strict": True,
+            }
             wanted = ResponseFormat.model_construct(type="json_schema", json_schema=schema)
             return {"response_format": wanted} | ({"outputConfig": rest} if rest else {})
     return {"outputConfig": config} if config else {}
