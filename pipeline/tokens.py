@@ -25,6 +25,8 @@ _DIGITS, _LETTERS, _SIGNS = 3, 3.0, 1.7
 _DENSE = 0.8
 """Tokens per character of Chinese, Japanese and Korean."""
 
+_BEYOND_TEXT = frozenset({"image", "speech", "transcription"})
+
 _WHOLE_TEXT, _SAMPLE = 48_000, 12_000
 """Texts longer than this many characters are judged by samples of that many, so that a huge prompt costs no more than a long one."""
 
@@ -93,8 +95,9 @@ def estimate_tokens(content: str | Sequence[Message], model: str | None = None) 
 
 
 def estimate_request_tokens(request: Request, model: str | None = None) -> int | None:
-    """About how many tokens the prompt of `request` has, tools and schemas included; None for operations that have no text.
+    """About how many tokens the prompt of `request` has, tools and schemas included; None where text does not tell.
 
+    Pictures and sound, asked for or given, are paid by more than the words beside them.
     `model` defaults to the request's own.
     """
     template = _template(model or request.model)
@@ -104,6 +107,8 @@ def estimate_request_tokens(request: Request, model: str | None = None) -> int |
             + _tools(request.tools or (), template)
             + _modes(request, template)
         )
+    if request.operation in _BEYOND_TEXT:
+        return None
     texts = list(_input_texts(request))
     return ceil(sum(map(_text, texts)) * template.text) if texts else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -11,7 +12,7 @@ from pydantic import SecretStr
 
 from ..pipeline.call import NO_OPTIONS
 from ..pipeline.errors import ConfigError, GlasswayError
-from ..pipeline.types import ChatRequest
+from ..pipeline.types import ChatRequest, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,6 +36,9 @@ Source: https://cloud.google.com/docs/authentication/api-keys, https://cloud.goo
 """
 _URLS_KEPT = 64
 _SHORTEST_ECHO = 12
+_MOST_ECHOES = 2048
+_WORDY = ("input", "prompt", "instructions", "query", "documents")
+"""Where requests of other operations than chat have their texts."""
 _SHORTEST_KEY = 8
 
 
@@ -118,14 +122,22 @@ class Address:
         if key is not None:
             values.append(key.get_secret_value().strip())
         yield from sorted((value for value in values if len(value) >= _SHORTEST_KEY), key=len, reverse=True)
-        if call is not None and isinstance(call.request, ChatRequest):
-            texts = {
-                text
-                for message in call.request.messages
-                for text in _texts(message.text)
-                if len(text) >= _SHORTEST_ECHO
-            }
+        if call is not None:
+            words = islice(_words(call.request), _MOST_ECHOES)
+            texts = {text for whole in words for text in _texts(whole) if len(text) >= _SHORTEST_ECHO}
             yield from sorted(texts, key=len, reverse=True)
+
+
+def _words(request: Request) -> Iterator[str]:
+    if isinstance(request, ChatRequest):
+        yield from (message.text for message in request.messages)
+        return
+    for name in _WORDY:
+        value = getattr(request, name, None)
+        for item in value if isinstance(value, tuple) else (value,):
+            text = item.get("text") if isinstance(item, dict) else item
+            if isinstance(text, str):
+                yield text
 
 
 def _texts(text: str) -> tuple[str, ...]:

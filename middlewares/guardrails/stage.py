@@ -11,7 +11,7 @@ from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
 from ...pipeline.plan import Rule
 from ...pipeline.stream import Handler, Reply, Stream
-from ...pipeline.types import ChatChunk, Request, Response
+from ...pipeline.types import ChatChunk, Request, Response, TranscriptionChunk, assemble_transcription
 from .chunks import Screen, texts_of_stream
 from .judge import Bench
 from .names import RuleLike, rule_of
@@ -93,7 +93,13 @@ class Guardrails:
         reply = await call_next(call)
         if not self._output.rules:
             return reply
-        return self._screened(call, reply) if isinstance(reply, Stream) else await _judged(self._output, call, reply)
+        if not isinstance(reply, Stream):
+            return await _judged(self._output, call, reply)
+        if call.request.operation == "transcription":
+            return reply.through(lambda chunks: _held(self._output, call, chunks))
+        return (
+            self._screened(call, reply) if call.request.operation == "chat" else reply
+        )  # pictures and sound have no text
 
     def _screened(self, call: Call, stream: Stream) -> Stream:
         tally = self._output.tally(call)
@@ -117,6 +123,20 @@ class Guardrails:
         changed = {channel: new for (channel, text), new in zip(texts.items(), after, strict=True) if new != text.value}
         for chunk in rewritten(held, changed) if changed else held:
             yield chunk
+
+
+async def _held(
+    bench: Bench, call: Call, chunks: AsyncIterator[TranscriptionChunk]
+) -> AsyncGenerator[TranscriptionChunk, None]:
+    """A transcript, held back until all of it is judged; one that had to change goes out in one piece."""
+    held = [chunk async for chunk in chunks]
+    whole = assemble_transcription(held)
+    judged = await _judged(bench, call, whole)
+    if judged is whole:
+        for chunk in held:
+            yield chunk
+    else:
+        yield TranscriptionChunk(judged.text, whole=judged.text, usage=judged.usage)
 
 
 async def _judged(bench: Bench, call: Call, value: Judged) -> Judged:

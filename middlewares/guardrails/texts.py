@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ...pipeline.types import ChatRequest, ChatResponse, Choice, Message, Request, Response
+from ...pipeline.types import ChatRequest, ChatResponse, Choice, Message, Request, Response, TranscriptionResponse
 
 
 class Text(NamedTuple):
@@ -46,6 +46,10 @@ def _changed(value: Any, change: Change) -> Any:
         _note(changes, "messages", value.messages, tuple([_message(message, change) for message in value.messages]))
     elif isinstance(value, ChatResponse):
         _note(changes, "choices", value.choices, tuple([_choice(choice, change) for choice in value.choices]))
+    elif isinstance(value, TranscriptionResponse):
+        _note(changes, "transcript", value.transcript, change(Text("text", value.transcript)))
+        if changes:  # they repeat the text, piece by piece
+            changes |= dict.fromkeys(("segments", "words", "logprobs"))
     else:
         for name in _FIELDS:
             if name in type(value).model_fields and (before := getattr(value, name)) is not None:

@@ -13,7 +13,10 @@ from .damage import damage_body, damage_stream, instead, refusal_for
 from .dice import Dice
 from .exchange import Piece, SimulatedReply, SimulatedRequest, Sleep
 from .faults import Fault, FaultPlan, parse_faults, split_model
+from .forms import read_form
 from .openai_wire import OpenAIWire
+from .operations import OPERATIONS, Asked, Operated
+from .prompt import identity_of
 from .prompt_cache import PromptCache
 from .reading import Json, string
 from .refusal import Refusal
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 _OPENAI, _ANTHROPIC = OpenAIWire(), AnthropicWire()
 _CHATS: Mapping[str, Wire] = {"/v1/chat/completions": _OPENAI, "/v1/messages": _ANTHROPIC}
 _MODELS_PATH = "/v1/models"
+Files = dict[str, list[bytes]]
 _DEFAULT_MODELS = ("claude-sim", "gpt-sim", "gpt-sim-mini")
 _BAD_JSON = (
     "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
@@ -38,7 +42,7 @@ _BAD_JSON = (
 
 
 class SimulatedVendor:
-    """Answers OpenAI chat completions and Anthropic Messages requests as the vendors do.
+    """Answers OpenAI chat completions and Anthropic Messages requests as the vendors do, and OpenAI's other operations.
 
     The content of an answer depends on `seed` and the request body alone: the same seed gives the same bytes on
     every machine (`created` is `now()`; request ids count up). Two things are remembered between requests, both
@@ -80,14 +84,14 @@ class SimulatedVendor:
 
     def respond(self, request: SimulatedRequest) -> SimulatedReply:
         """The reply to one request; every request gets one, whatever it contains."""
-        body = _parsed(request.body)
+        body, files = _parsed(request)
         self.requests.add(SeenRequest(request.method, request.path, request.headers, body), len(request.body))
         wire = _wire_of(request)
         with self._lock:
             self._answered += 1
             request_id = f"req_{Dice(f'{self._seed}/request').child(self._answered).token(24)}"
             try:
-                return self._answer(request, body, wire, request_id)
+                return self._answer(request, body, files, wire, request_id)
             except Refusal as refusal:
                 return self._refused(refusal, wire, request_id)
 
@@ -96,7 +100,9 @@ class SimulatedVendor:
         with self._lock:
             self.abandoned += 1
 
-    def _answer(self, request: SimulatedRequest, body: Json | None, wire: Wire, request_id: str) -> SimulatedReply:
+    def _answer(
+        self, request: SimulatedRequest, body: Json | None, files: Files, wire: Wire, request_id: str
+    ) -> SimulatedReply:
         _check_route(request)
         wire.accepts_key(request.headers, self._api_keys)
         if request.path == _MODELS_PATH:
@@ -106,7 +112,37 @@ class SimulatedVendor:
             raise Refusal(413, f"Request exceeds the maximum size of {self.max_body_bytes} bytes")
         if body is None:
             raise Refusal(400, _BAD_JSON)
+        if request.path in OPERATIONS:
+            return self._operation(request, body, files, wire, request_id)
         return self._chat(request, body, wire, request_id)
+
+    def _operation(
+        self, request: SimulatedRequest, body: Json, files: Files, wire: Wire, request_id: str
+    ) -> SimulatedReply:
+        model, fault = self._fault_for(request, body)
+        streamed = body.get("stream") is True
+        if fault is not None:
+            if reply := instead(fault):
+                return reply
+            if refusal := refusal_for(fault, wire, model, streamed=streamed):
+                raise refusal
+        self._check_model(model, wire)
+        dice = Dice(f"{self._seed}/{request.path}/{identity_of(body)}")
+        operated = OPERATIONS[request.path](Asked(model, body, files, dice, int(self._now())))
+        headers = wire.headers(request_id, self._now(), operated.tokens, exhausted=False)
+        reply = self._operated(operated, headers, dice)
+        if fault is None:
+            return reply
+        if operated.events:
+            return damage_stream(reply, operated.events, fault, wire.error_event(wire.overloaded(), request_id))
+        return damage_body(reply, fault)
+
+    def _operated(self, operated: Operated, headers: dict[str, str], dice: Dice) -> SimulatedReply:
+        pieces = [event.encode() for event in operated.events] or operated.pieces or [operated.body]
+        waits = self._timing.waits(len(pieces), dice.child("timing"))
+        kind = "text/event-stream; charset=utf-8" if operated.events else operated.content_type
+        timed = [Piece(piece, wait) for piece, wait in zip(pieces, waits, strict=True)]
+        return SimulatedReply(200, {"content-type": kind, **headers}, timed, streamed=True)
 
     def _chat(self, request: SimulatedRequest, body: Json, wire: Wire, request_id: str) -> SimulatedReply:
         model, fault = self._fault_for(request, body)
@@ -135,10 +171,13 @@ class SimulatedVendor:
         scenario = request.headers.get("x-simulated-scenario", "")
         return model, self._faults.strike(model, scenario, [*asked, *named])
 
-    def _check(self, prompt: Prompt, wire: Wire) -> None:
-        known = not prompt.model.startswith("unknown") if self._models is None else prompt.model in self._models
+    def _check_model(self, model: str, wire: Wire) -> None:
+        known = not model.startswith("unknown") if self._models is None else model in self._models
         if not known:
-            raise wire.refuse_model(prompt.model)
+            raise wire.refuse_model(model)
+
+    def _check(self, prompt: Prompt, wire: Wire) -> None:
+        self._check_model(prompt.model, wire)
         if prompt.tokens > self._context_window:
             raise wire.refuse_length(prompt.tokens, self._context_window)
 
@@ -175,19 +214,22 @@ def _wire_of(request: SimulatedRequest) -> Wire:
 
 def _check_route(request: SimulatedRequest) -> None:
     allowed = "GET" if request.path == _MODELS_PATH else "POST"
-    if request.path not in (*_CHATS, _MODELS_PATH):
+    if request.path not in (*_CHATS, *OPERATIONS, _MODELS_PATH):
         raise Refusal(404, f"Invalid URL ({request.method} {request.path})")
     if request.method != allowed:
         problem = f"Not allowed to {request.method} on {request.path}. (HINT: Perhaps you meant to use a different HTTP method?)"
         raise Refusal(405, problem, code="method_not_supported", headers={"allow": allowed})
 
 
-def _parsed(body: bytes) -> Json | None:
+def _parsed(request: SimulatedRequest) -> tuple[Json | None, Files]:
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        return read_form(kind, request.body)
     try:
-        value = json.loads(body)
+        value = json.loads(request.body)
     except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+        return None, {}
+    return (value if isinstance(value, dict) else None), {}
 
 
 def _body_reply(status: int, body: bytes, headers: Mapping[str, str], delay_s: float = 0.0) -> SimulatedReply:
