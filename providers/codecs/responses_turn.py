@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _CALL_ID_CHARS: Final = 64
 """Longer ids of calls are refused. Source: "string too long. Expected a string with maximum length 64", its answer."""
 
+_QUEUED: Final = frozenset({"reasoning", "message", *CALLS})
 _OF_A_BLOCK: Final = frozenset({"parts", "type"})
 
 
@@ -32,17 +33,21 @@ def assistant_items(message: Message, provider: str, *, stored: bool, note: Note
     calls = [_call(call, note) for call in message.tool_calls or ()]
     if not layout:
         return [*reasoning, *_plain(message, {}), *calls]
-    # An item's id is refused without the reasoning before it
     whole = len(reasoning) >= sum(entry["type"] == "reasoning" for entry in layout)
     messages = _messages(message, layout) if whole else None
     if messages is None:
         messages = _plain(message, next((e for e in reversed(layout) if "phase" in e), {}))
-    return list(_arranged(layout, reasoning, messages, calls, with_ids=whole))
+    return list(_arranged(layout if whole else _loose(layout, note), reasoning, messages, calls))
 
 
-def _arranged(
-    layout: Sequence[Item], reasoning: list[Item], messages: list[Item], calls: list[Item], *, with_ids: bool
-) -> Iterator[Item]:
+def _loose(layout: Sequence[Item], note: Note) -> list[Item]:
+    """The layout without ids: what has one is refused without the reasoning before it, and a built-in tool's item needs one."""
+    if any(entry["type"] not in _QUEUED for entry in layout):
+        note("messages.items", "dropped", "built-in tools' items cannot go back without the reasoning before them")
+    return [{k: v for k, v in entry.items() if k != "id"} for entry in layout if entry["type"] in _QUEUED]
+
+
+def _arranged(layout: Sequence[Item], reasoning: list[Item], messages: list[Item], calls: list[Item]) -> Iterator[Item]:
     queues = {"reasoning": iter(reasoning), "message": iter(messages), **dict.fromkeys(CALLS, iter(calls))}
     for entry in layout:
         own = {name: value for name, value in entry.items() if name not in ("provider", "type")}
@@ -50,8 +55,7 @@ def _arranged(
         if queue is None:
             yield {"type": entry["type"], **own}
         elif (item := next(queue, None)) is not None:
-            kept = {name: own[name] for name in own if with_ids or name != "id"}
-            yield item | kept if entry["type"] in CALLS else item
+            yield item | own if entry["type"] in CALLS else item
     for queue in (queues["reasoning"], queues["message"], queues["function_call"]):
         yield from queue
 
