@@ -103,8 +103,9 @@ class ResponsesDecoder:
             yield self._begin(data["response"])
         elif kind in _ENDS:
             yield from self._end(data["response"])
-        elif kind == "error" or (not kind and "error" in data):
-            raise failure(data["error"] if isinstance(data.get("error"), dict) else _flat(data))
+        elif kind == "error" or ("type" not in data and data.get("error")):
+            error = data.get("error")
+            raise failure(error if isinstance(error, (dict, str)) and error else _flat(data))
 
     def _index(self, data: Item) -> int:
         """Which item an event is about; llama.cpp says it by the item's id only."""
