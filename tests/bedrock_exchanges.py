@@ -18,6 +18,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.validate import ParamValidator
+
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.facts import TRANSLATION
 from glassway.pipeline.types import ChatRequest
@@ -155,6 +156,24 @@ def boto_reads(one: Recorded) -> Any:
     send = _client().converse_stream if one.streams else _client().converse
     answer = send(modelId="m", messages=[{"role": "user", "content": [{"text": "x"}]}])
     return list(answer["stream"]) if one.streams else answer
+
+
+def signed_by_boto(one: Recorded, key: str, secret: str) -> Any:
+    """The request that AWS's own client would send to the model `m` for a recorded one."""
+    sent: list[Any] = []
+    client = _session().create_client(
+        "bedrock-runtime", region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key=secret
+    )
+    client.meta.events.register(
+        "before-send.bedrock-runtime.*", lambda request, **_: sent.append(request) or _empty(request)
+    )
+    shape = _operation("ConverseStream" if one.streams else "Converse").input_shape
+    (client.converse_stream if one.streams else client.converse)(modelId="m", **blobs(shape, one.request))
+    return sent[0]
+
+
+def _empty(request: Any) -> AWSResponse:
+    return AWSResponse(request.url, 200, {"content-type": "application/json"}, _Raw(b""))
 
 
 def call_of(request: dict[str, Any], **settings: Any) -> Call:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from bedrock_exchanges import EXCHANGES, RECORDED, Recorded, boto_reads, by_name, decoded, ours
 from botocore.exceptions import ClientError
+
 from glassway.pipeline.errors import APIStatusError, StreamInterruptedError
 from glassway.pipeline.types import Message
 from glassway.providers.codecs.bedrock_assistant import assistant_blocks

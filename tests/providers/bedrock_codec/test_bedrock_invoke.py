@@ -10,6 +10,7 @@ import anthropic
 import httpx2
 import pytest
 from bedrock_exchanges import CLAUDE, EXCHANGES, RECORDED, Recorded, boto_reads, by_name, call_of, decoded, frame, ours
+
 from glassway.pipeline.errors import BadRequestError, RateLimitError, ResponseValidationError, StreamInterruptedError
 from glassway.providers.codecs.bedrock import BedrockCodec, canonical_request
 from glassway.providers.codecs.bedrock_models import traits_of

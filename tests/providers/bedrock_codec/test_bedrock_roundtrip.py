@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from bedrock_exchanges import CLAUDE, EXCHANGES, RECORDED, Recorded, by_name, faults
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import BadRequestError
 from glassway.pipeline.facts import TRANSLATION

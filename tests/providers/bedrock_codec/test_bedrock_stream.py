@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from bedrock_exchanges import call_of, frame, frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from glassway.pipeline.errors import (
     APIError,
     BadRequestError,
@@ -19,8 +22,6 @@ from glassway.pipeline.errors import (
 )
 from glassway.providers.codecs.anthropic_format import ANSWER_TOOL
 from glassway.providers.codecs.bedrock import BedrockCodec
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CODEC = BedrockCodec()
 START = ("messageStart", {"role": "assistant"})
