@@ -155,7 +155,9 @@ class Stream:
         if outcome is not None and outcome.error is not None:
             raise outcome.error
         if outcome is None or outcome.response is None or not outcome.ok:
-            raise StreamInterruptedError("The stream was closed before its end: there is no whole response.", retryable=False)
+            raise StreamInterruptedError(
+                "The stream was closed before its end: there is no whole response.", retryable=False
+            )
         return outcome.response
 
     @property
@@ -172,7 +174,9 @@ class Stream:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.aclose()
 
     def __del__(self) -> None:
@@ -276,7 +280,15 @@ class _Meter:
 class _Through:
     """A source made of another source and a generator."""
 
-    def __init__(self, meter: _Meter, inner: Source, steps: list[list[Any]], frame: Frame | None, first: Block, generator: ChunkGenerator) -> None:
+    def __init__(
+        self,
+        meter: _Meter,
+        inner: Source,
+        steps: list[list[Any]],
+        frame: Frame | None,
+        first: Block,
+        generator: ChunkGenerator,
+    ) -> None:
         self._meter = meter
         self._inner = inner
         self._steps = steps
@@ -432,4 +444,3 @@ async def observed(call: Call, call_next: Handler, observer: Observer) -> Reply:
         notify(observer, Outcome(outcome_of(error), error=error))
         raise
     return when_done(reply, observer)
-

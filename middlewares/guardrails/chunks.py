@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from typing import Any, Literal, NamedTuple
 
@@ -53,21 +53,31 @@ class Screen:
 
     def take(self, block: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
         """What may go out now that `block` has come. Raises `GuardrailViolation`, behind what may go out before it."""
-        for only_text, chunks in groupby(block, _only_text):
-            yield from self._run(tuple(chunks)) if only_text else chain.from_iterable(map(self._any, chunks))
+        for only_text, group in groupby(block, _only_text):
+            chunks = tuple(group)
+            yield from self._run(chunks) if only_text else chain.from_iterable(map(self._any, chunks))
 
     def _run(self, chunks: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
-        """The short way for what most chunks are: at once, where nothing can be found in them."""
+        """The short way, for what most chunks are."""
         self._last_chunk = chunks[0]
         if self._group.get(0) != _ANSWER:
             yield from self._regrouped(0, chunks[0].choices[0].delta)
-        window = self._window(_CONTENT)
         pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
-        if len(chunks) == 1 or not window.is_clear(text := "".join(pieces)):
-            for chunk, piece in zip(chunks, pieces, strict=True):
-                yield from _with_text(chunk, piece, window.feed(piece))
-        else:
-            yield from _spread(chunks, window.held, window.feed(text), len(window.held))
+        for chunk, piece, text in zip(chunks, pieces, self._fed(pieces), strict=True):
+            if text == piece:
+                yield chunk
+            elif text or chunk.extra:
+                choices = (ChoiceDelta(0, Delta(None, text)),) if text else ()
+                yield ChatChunk(chunk.id, chunk.model, chunk.created, choices, None, chunk.extra)
+
+    def _fed(self, pieces: Sequence[str]) -> Iterable[str]:
+        """What comes out of the window for each piece: at once, where no rule can find anything in them."""
+        window, text = self._window(_CONTENT), "".join(pieces)
+        if len(pieces) == 1 or not window.is_clear(text):
+            return map(window.feed, pieces)
+        before = window.held
+        window.feed(text)
+        return _shares(pieces, before, len(window.held))
 
     def _any(self, chunk: ChatChunk) -> list[ChatChunk]:
         self._last_chunk = chunk
@@ -177,8 +187,8 @@ _NO_END = ChoiceDelta()[2:]
 
 
 def _only_text(chunk: ChatChunk) -> bool:
-    """Whether it brings more text of the first choice, and nothing else."""
-    if len(chunk.choices) != 1 or chunk.usage is not None or chunk.extra:
+    """Whether all that it says of choices is more text of the first."""
+    if len(chunk.choices) != 1 or chunk.usage is not None:
         return False
     choice = chunk.choices[0]
     delta = choice.delta
@@ -191,26 +201,16 @@ def _only_text(chunk: ChatChunk) -> bool:
     )
 
 
-def _with_text(chunk: ChatChunk, before: str, after: str) -> Iterator[ChatChunk]:
-    """The chunk, which held the text `before` and nothing else; left out where there is nothing `after`."""
-    if after == before:
-        yield chunk
-    elif after:
-        yield ChatChunk(chunk.id, chunk.model, chunk.created, (ChoiceDelta(0, Delta(None, after)),))
-
-
-def _spread(chunks: Sequence[ChatChunk], before: str, text: str, held_chars: int) -> Iterator[ChatChunk]:
-    """`text` in these chunks: their own text with `before` in front of it and the last `held_chars` left out."""
-    left = list(chunks)
-    while left and held_chars >= len(left[-1].text):
-        held_chars -= len(left.pop().text)
-    if len(left) < 2:
-        yield from _with_text(chunks[0], chunks[0].text, text)
-        return
-    first, last = left[0], left[-1]
-    yield from _with_text(first, first.text, before + first.text)
-    yield from left[1:-1]
-    yield from _with_text(last, last.text, last.text[: len(last.text) - held_chars])
+def _shares(pieces: Sequence[str], before: str, held_chars: int) -> list[str]:
+    """The pieces, with `before` in front of them and the last `held_chars` of all left out."""
+    shares = [before + pieces[0], *pieces[1:]]
+    place = len(shares)
+    while held_chars:
+        place -= 1
+        kept = max(0, len(shares[place]) - held_chars)
+        held_chars -= len(shares[place]) - kept
+        shares[place] = shares[place][:kept]
+    return shares
 
 
 def pieces_of(chunk: ChatChunk) -> list[tuple[Channel, str]]:

@@ -63,7 +63,7 @@ DETECTORS: tuple[Detector, ...] = (
         re.compile(
             r"(?<![A-Za-z0-9])(?:" + "|".join(f"(?P<{label}>{pattern})" for label, pattern in _TOKENS.items()) + ")"
         ),
-        re.compile(r"[A-Za-z0-9_.-]{1,2048}\Z"),
+        re.compile(r"[A-Za-z0-9_.-]{1,2048}+\Z"),
         shortest=14,
         ends=ALNUM | set("_.-"),
         signed=True,
@@ -75,7 +75,7 @@ DETECTORS: tuple[Detector, ...] = (
             rf"(?i:{'|'.join(_NAMES)})s?[\"']?\s{{0,3}}(?::=|=>|[:=])\s{{0,3}}[\"']?(?P<assigned_secret>[A-Za-z0-9_+/.~-]{{16,512}}={{0,2}})"
         ),
         re.compile(
-            r"[A-Za-z]{1,12}[\"']?\s{0,3}(?:(?::=?|=>?)\s{0,3}[\"']?[A-Za-z0-9_+/.~-]{0,512}={0,2})?\Z",
+            r"[A-Za-z]{1,12}+[\"']?+\s{0,3}+(?:(?::=?+|=>?+)\s{0,3}+[\"']?+[A-Za-z0-9_+/.~-]{0,512}+={0,2}+)?+\Z",
         ),
         shortest=20,
         signed=True,

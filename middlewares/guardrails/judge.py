@@ -28,10 +28,8 @@ class Armed:
         """False for most texts without anything: told by a quick look."""
         if self.traces is None:
             return True
-        for trace in self.traces:
-            if trace.search(text) is not None:
-                return True
-        return False
+        return any(trace.search(text) is not None for trace in self.traces)
+
 
 class Bench(NamedTuple):
     """The rules of one side: those that find stretches, and those that judge whole texts."""
@@ -74,9 +72,7 @@ class Bench(NamedTuple):
         tally.enforce()
         if not spans:
             return texts
-        return [
-            Text(text.kind, replaced(text.value, merged(spans.get(place, ())))) for place, text in enumerate(texts)
-        ]
+        return [Text(text.kind, replaced(text.value, merged(spans.get(place, ())))) for place, text in enumerate(texts)]
 
     def _find(self, armed: Armed, texts: Sequence[Text], spans: dict[int, list[Span]], tally: Tally) -> None:
         for place, text in enumerate(texts):

@@ -87,7 +87,8 @@ def _ipv6(match: re.Match[str]) -> tuple[int, int] | None:
 
 _DIGITS = frozenset(digits)
 
-_DIGIT = re.compile("[0-9]")
+_NUMBER = re.compile(r"[0-9](?:(?:[ ().-]{0,2}[0-9]){4}|\.[0-9]{1,3}\.[0-9]|(?<=[A-Za-z]{2}[0-9])[0-9])")
+"""Five digits near each other, three of an address, or two behind two letters: prose has other numbers."""
 
 ALNUM = frozenset(ascii_letters + digits)
 
@@ -103,7 +104,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
         _detector(
             "email",
             r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}(?![A-Za-z0-9])",
-            r"[A-Za-z0-9._%+-]{1,64}(?:@[A-Za-z0-9.-]{0,540})?\Z",
+            r"[A-Za-z0-9._%+-]{1,64}+(?:@[A-Za-z0-9.-]{0,540}+)?+\Z",
             shortest=6,
             ends=ALNUM | set("._%+-@"),
             trace=re.compile("@"),
@@ -119,7 +120,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?:(?<![\w+])\+(?:[0-9](?:[ ().-]{0,2}[0-9]){0,14}[ ().-]{0,2})?|(?<![\w.-])[(0-9][0-9 ().-]{0,18})\Z",
             margin=3,
             shortest=9,
-            trace=_DIGIT,
+            trace=_NUMBER,
             ends=_DIGITS | set("+ ().-"),
         ),
     ),
@@ -130,7 +131,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![A-Za-z0-9])[2-6](?:[ -]?[0-9]){0,18}[ -]?\Z",
             margin=2,
             shortest=13,
-            trace=_DIGIT,
+            trace=_NUMBER,
             ends=_DIGITS | set(" -"),
             validate=_card,
         ),
@@ -142,7 +143,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![A-Za-z0-9])[A-Za-z](?:[A-Za-z](?:[0-9](?:[0-9](?: ?[A-Za-z0-9]){0,30} ?)?)?)?\Z",
             margin=2,
             shortest=15,
-            trace=_DIGIT,
+            trace=_NUMBER,
             ends=ALNUM | {" "},
             validate=_iban,
         ),
@@ -154,7 +155,7 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"[0-8](?<![\w-].)[0-9]{2}(?<!000)(?<!666)([- ])(?!00)[0-9]{2}\1(?!0000)[0-9]{4}(?![\w-])",
             r"(?<![\w-])[0-9][0-9 -]{0,11}\Z",
             shortest=11,
-            trace=_DIGIT,
+            trace=_NUMBER,
             ends=_DIGITS | set(" -"),
         ),
     ),
@@ -165,16 +166,16 @@ DETECTORS: dict[PIIKind, tuple[Detector, ...]] = {
             r"(?<![\w.])[0-9][0-9.]{0,16}\Z",
             margin=2,
             shortest=7,
-            trace=_DIGIT,
+            trace=_NUMBER,
             ends=_DIGITS | {"."},
         ),
         _detector(
             "ip_address",
             r"(?<![\w:.])[0-9A-Fa-f:]{2,39}(?![\w:])",
-            r"(?<![\w:.])[0-9A-Fa-f:]{1,40}\Z",
+            r"(?<![\w:.])[0-9A-Fa-f:]{1,40}+\Z",
             shortest=3,
             ends=_DIGITS | set("abcdefABCDEF:"),
-            trace=re.compile(":"),
+            trace=re.compile(":[0-9A-Fa-f:]"),
             validate=_ipv6,
         ),
     ),

@@ -45,7 +45,10 @@ _LONGEST_OPENING = 2048
 _LONGEST_UNTRACED = 64
 """Characters. What begins a match and is longer holds the detector's trace already."""
 
-LAST_WORD = re.compile(r"[A-Za-z]+[\"']?\s{0,3}\Z")
+LAST_WORD = re.compile(r"[A-Za-z]++[\"']?+\s{0,3}+\Z")
+
+LONGEST_LAST_WORD = 17
+"""Characters, where there is no sign: 13 letters, a quotation mark, white space."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .judge import Armed
-from .span import LAST_WORD, SIGN, Detector, Scanner, Span, merged, replaced, traces_of
+from .span import LAST_WORD, LONGEST_LAST_WORD, SIGN, Detector, Scanner, Span, merged, replaced, traces_of
 from .tally import Tally
 
 _CONTEXT_CHARS = 64
@@ -127,7 +127,7 @@ class Window:
         """Move those that look for signs over text that has none; false if it has some."""
         if SIGN.search(self._text, self._floor) is not None:
             return False
-        last = LAST_WORD.search(self._text, self._floor)
+        last = LAST_WORD.search(self._text, max(self._floor, len(self._text) - LONGEST_LAST_WORD))
         self._floor = last.start() if last is not None else len(self._text)
         return True
 

@@ -6,14 +6,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glassway.middlewares.guardrails import PII, DenyList, GuardRule, JSONSchema, MaxLength, Regex, Secrets, from_name
-from glassway.middlewares.guardrails.judge import Armed
-from glassway.middlewares.guardrails.span import find, merged, replaced
+from glassway.middlewares.guardrails import (
+    PII,
+    DenyList,
+    GuardRule,
+    JSONSchema,
+    MaxLength,
+    Regex,
+    Secrets,
+    credentials,
+    from_name,
+    pii,
+)
+from glassway.middlewares.guardrails.chunks import Screen
+from glassway.middlewares.guardrails.judge import Armed, Bench
+from glassway.middlewares.guardrails.span import Detector, find, merged, replaced
 from glassway.middlewares.guardrails.tally import Tally
 from glassway.middlewares.guardrails.window import Window
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import ConfigError
-from glassway.pipeline.types import ChatRequest
+from glassway.pipeline.types import ChatChunk, ChatRequest, ChoiceDelta, Delta
 
 CARD = "4111 1111 1111 1111"
 IBAN = "GB82 WEST 1234 5698 7654 32"
@@ -219,6 +231,62 @@ def test_any_text_in_any_pieces_gives_the_same(pieces: list[str], data: st.DataO
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
     chunks = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
     assert windowed(RULES, chunks) == whole(RULES, text)
+
+
+SIGNED: list[GuardRule] = [PII(), Secrets()]
+
+
+def screened(texts: list[str], blocks: list[int]) -> list[ChatChunk]:
+    """Chunks of these texts, that come in blocks of these sizes, as they go out."""
+    bench = Bench.of("output", SIGNED, 64, "fail_closed", 1_000_000)
+    call = Call.start(ChatRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "x"}]}))
+    screen = Screen(bench, bench.tally(call))
+    left = [
+        ChatChunk("id", "m", 1, (ChoiceDelta(0, Delta(content=text)),), None, {"at": at})
+        for at, text in enumerate(texts)
+    ]
+    out: list[ChatChunk] = []
+    for size in [*blocks, len(left)]:
+        out += screen.take(left[:size])
+        left = left[size:]
+    return [*out, *screen.finish()]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(_piece, max_size=12), st.lists(st.integers(1, 6), max_size=6), st.data())
+def test_any_pieces_in_any_blocks_give_the_same(pieces: list[str], blocks: list[int], data: st.DataObject) -> None:
+    text = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    chunks = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    out = screened(chunks, blocks)
+    assert "".join(chunk.text for chunk in out) == whole(SIGNED, text)
+    assert [chunk.extra["at"] for chunk in out if chunk.extra] == list(range(len(chunks)))
+
+
+def test_each_chunk_of_a_block_says_its_own_part() -> None:
+    words = ["The", " quick", " brown", " fo", "x", " jumps"]
+    assert [chunk.text for chunk in screened(words, [4])] == ["The", " quick", " brown", " ", "fox", " ", "jumps"]
+    assert [chunk.text for chunk in screened(words, [])] == ["The", " quick", " brown", " fo", "x", " ", "jumps"]
+
+
+BUILT_IN = [*credentials.DETECTORS, *(detector for kind in pii.DETECTORS.values() for detector in kind)]
+
+
+@pytest.mark.parametrize("detector", BUILT_IN, ids=lambda detector: f"{detector.label}-{detector.shortest}")
+def test_a_trace_is_in_all_that_is_found_and_in_every_long_beginning_of_it(detector: Detector) -> None:
+    trace = detector.trace
+    assert trace is not None
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.from_regex(detector.pattern), st.integers(65, 400))
+    def check(text: str, length: int) -> None:
+        for match in detector.pattern.finditer(text):
+            counts = detector.validate is None or detector.validate(match) is not None
+            assert trace.search(match.group()) is not None or not counts
+            begun = match.group()[:length]
+            assert trace.search(begun) is not None or len(begun) <= 64
+
+    check()
 
 
 def test_plain_words_are_let_out_at_once_but_for_the_last() -> None:

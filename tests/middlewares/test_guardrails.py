@@ -185,8 +185,10 @@ async def test_a_blocked_answer_does_not_come_out(stream: bool) -> None:
     assert bench.provider.open_streams == 0
 
 
-async def test_no_character_of_a_blocked_finding_comes_out_of_a_stream() -> None:
-    provider = Chunks([text(piece) for piece in "The key is sk-proj-canary123456789012345678 here."] + [finish()])
+@pytest.mark.parametrize("block", [1, 7, 1000])
+async def test_no_character_of_a_blocked_finding_comes_out_of_a_stream_and_all_before_it_does(block: int) -> None:
+    pieces = [text(piece) for piece in "The key is sk-proj-canary123456789012345678 here."]
+    provider = Chunks([*pieces, finish()], block=block)
     stream = await Pipeline([Guardrails([Secrets(action="block")])], provider).send(ask(stream=True))
     assert isinstance(stream, Stream)
     out = ""
@@ -392,25 +394,28 @@ async def test_a_text_that_is_too_long_to_judge_is_not_let_through(stream: bool)
 class Chunks:
     """A provider of given chunks."""
 
-    def __init__(self, chunks: list[ChatChunk], error: Exception | None = None) -> None:
+    def __init__(self, chunks: list[ChatChunk], error: Exception | None = None, block: int = 1) -> None:
         self.chunks = chunks
         self.error = error
+        self.block = block
 
     async def __call__(self, call: Call) -> Reply:
-        return Stream(_Source(list(self.chunks), self.error), assemble_chat)
+        return Stream(_Source(list(self.chunks), self.error, self.block), assemble_chat)
 
     __name__ = "chunks"
 
 
 class _Source:
-    def __init__(self, left: list[ChatChunk], error: Exception | None) -> None:
+    def __init__(self, left: list[ChatChunk], error: Exception | None, block: int) -> None:
         self.left = left
         self.error = error
+        self.block = block
 
     async def read(self) -> list[ChatChunk]:
         if not self.left and self.error is not None:
             raise self.error
-        return [self.left.pop(0)] if self.left else []
+        block, self.left = self.left[: self.block], self.left[self.block :]
+        return block
 
     async def aclose(self) -> None: ...
 

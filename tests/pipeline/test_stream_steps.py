@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -113,6 +113,34 @@ async def test_a_step_that_raises_is_the_streams_error_with_the_part_before_it()
     assert outcomes[0].end == "interrupted"
     assert outcomes[0].response is not None
     assert outcomes[0].response.text == "12"
+
+
+@pytest.mark.anyio
+async def test_a_step_may_take_a_whole_block_and_what_it_gave_out_before_it_raised_is_heard() -> None:
+    blocks: list[list[str]] = []
+
+    def reversed_until_refused(block: Sequence[ChatChunk]) -> Iterator[ChatChunk]:
+        blocks.append(texts(list(block)))
+        for chunk in reversed(block):
+            if chunk.text == "3":
+                raise Refused
+            yield chunk
+
+    stream = stream_of(words("1", "2"), words("3", "4", "5")).map_blocks(reversed_until_refused)
+    assert await drained(stream) == (["2", "1", "5", "4"], True)
+    assert blocks == [["1", "2"], ["3", "4", "5"]]
+
+
+@pytest.mark.anyio
+async def test_a_step_for_blocks_gives_out_the_rest_at_the_end() -> None:
+    held: list[ChatChunk] = []
+
+    def hold(block: Sequence[ChatChunk]) -> list[ChatChunk]:
+        held.extend(block)
+        return []
+
+    stream = stream_of(words("1", "2"), words("3")).map_blocks(hold, lambda: held).map(lambda chunk: [word("<"), chunk])
+    assert await drained(stream) == (["<", "1", "<", "2", "<", "3"], False)
 
 
 @pytest.mark.anyio
