@@ -21,8 +21,8 @@ _SILENT: Final = frozenset({"$schema", "$id", "$defs", "definitions", "$comment"
 """Keywords that constrain nothing by themselves."""
 _FORMATS: Final = frozenset({"enum", "date-time", "float", "double", "int32", "int64"})
 _MAPS: Final = ("properties", "$defs", "definitions", "patternProperties")
-_DEPTH: Final = 24
-"""A reference inside itself ends as an open object at this depth."""
+_MOST_NODES: Final = 4_096
+"""References make a small schema large: behind this many nodes, and inside itself, one ends as an open object."""
 
 
 def put_schema(holder: Json, schema: Json, subset: str, full: str, traits: Traits, note: Note) -> None:
@@ -46,63 +46,72 @@ class _Converter:
     def __init__(self, root: Json, lost: set[str]) -> None:
         self._root = root
         self._lost = lost
+        self._open: list[str] = []
+        self._nodes = 0
 
-    def convert(self, schema: Any, depth: int = 0) -> Json:
+    def convert(self, schema: Any) -> Json:
         if not isinstance(schema, Mapping):  # `true` and `false` are schemas too
             return {}
-        merged = self._resolved(dict(schema), depth)
+        opened = len(self._open)
+        result = self._converted(self._resolved(dict(schema)))
+        del self._open[opened:]
+        return result
+
+    def _converted(self, merged: Json) -> Json:
         result: Json = {name: value for name, value in merged.items() if name in _PLAIN}
         unsaid: Json = {}
         for name, value in merged.items():
             if name not in _PLAIN and name not in _SILENT:
-                self._keyword(result, unsaid, name, value, depth)
+                self._keyword(result, unsaid, name, value)
         if unsaid:
             self._lost.update(unsaid)
             said = json.dumps(unsaid, ensure_ascii=False, default=str)
             result["description"] = f"{result['description']} {said}" if result.get("description") else said
         return result
 
-    def _resolved(self, schema: Json, depth: int) -> Json:
+    def _resolved(self, schema: Json) -> Json:
         """Without `$ref` (the referred schema stands in its place) and `allOf` (its members are merged)."""
+        self._nodes += 1
         reference = schema.pop("$ref", None)
         if isinstance(reference, str):
             found = _lookup(self._root, reference)
-            if found is None or depth > _DEPTH:
+            if found is None or reference in self._open or self._nodes > _MOST_NODES:
                 self._lost.add("$ref")
                 return {"type": "object", **schema}
-            schema = self._resolved(dict(found), depth + 1) | schema
+            self._open.append(reference)
+            schema = self._resolved(found) | schema
         for member in schema.pop("allOf", ()):
-            schema = _merged(schema, self._resolved(dict(member), depth + 1))
+            schema = _merged(schema, self._resolved(dict(member))) if isinstance(member, Mapping) else schema
         return schema
 
-    def _keyword(self, result: Json, unsaid: Json, name: str, value: Any, depth: int) -> None:
+    def _keyword(self, result: Json, unsaid: Json, name: str, value: Any) -> None:
         match name:
-            case "type":
+            case "type" if isinstance(value, (str, list)):
                 _put_type(result, unsaid, value)
             case "properties" if isinstance(value, Mapping):
-                result["properties"] = {key: self.convert(one, depth + 1) for key, one in value.items()}
+                result["properties"] = {key: self.convert(one) for key, one in value.items()}
             case "items":
-                result["items"] = self.convert(value, depth + 1)
-            case "anyOf" | "oneOf":
-                self._put_choice(result, value, depth)
+                result["items"] = self.convert(value)
+            case "anyOf" | "oneOf" if isinstance(value, list):
+                self._put_choice(result, value)
             case "const" if isinstance(value, str):
                 result |= {"type": "STRING", "enum": [value]}
-            case "enum" if all(isinstance(one, str) for one in value):
+            case "enum" if isinstance(value, list) and all(isinstance(one, str) for one in value):
                 result |= {"type": "STRING", "enum": list(value)}
             case "format" if value in _FORMATS:
                 result["format"] = value
             case _:
                 unsaid[name] = value
 
-    def _put_choice(self, result: Json, members: Any, depth: int) -> None:
+    def _put_choice(self, result: Json, members: Any) -> None:
         """`null` as one of the choices is `nullable`; a single choice besides is no choice."""
         real = [one for one in members if not (isinstance(one, Mapping) and one.get("type") == "null")]
         if len(real) < len(members):
             result["nullable"] = True
         if len(real) == 1:
-            result |= {name: one for name, one in self.convert(real[0], depth + 1).items() if name not in result}
+            result |= {name: one for name, one in self.convert(real[0]).items() if name not in result}
         else:
-            result["anyOf"] = [self.convert(one, depth + 1) for one in real]
+            result["anyOf"] = [self.convert(one) for one in real]
 
 
 def _put_type(result: Json, unsaid: Json, value: Any) -> None:

@@ -109,6 +109,11 @@ def test_a_quota_that_is_used_up_is_not_worth_another_try(message: str, details:
     assert found.fault == "caller"
 
 
+def test_a_reason_says_more_than_the_message() -> None:
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
+    assert type(error(400, "INVALID_ARGUMENT", "Ungültiger Schlüssel.", [info])) is AuthenticationError
+
+
 def test_headers_and_the_message_say_it_too() -> None:
     assert error(429, "RESOURCE_EXHAUSTED", **{"retry-after": "7"}).retry_after_s == 7
     assert error(429, "RESOURCE_EXHAUSTED", "Quota exceeded. Please retry in 12.5s.").retry_after_s == 12.5

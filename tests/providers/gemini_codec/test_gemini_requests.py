@@ -315,12 +315,28 @@ def test_functions_are_declared_together_and_native_tools_pass(sent: Sent) -> No
 
 
 def test_a_schema_that_refers_to_itself_comes_to_an_end(sent: Sent) -> None:
-    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/N"}, "label": {"type": "string"}}}
-    body, notes = sent(
-        {"model": "gemini-2.0-flash", "tools": [function("f", {"$ref": "#/$defs/N", "$defs": {"N": node}})]}
-    )
-    assert body["tools"][0]["functionDeclarations"][0]["parameters"]["properties"]["label"] == {"type": "STRING"}
+    branch = {"$ref": "#/$defs/N"}
+    node = {"type": "object", "properties": {"left": branch, "right": branch, "label": {"type": "string"}}}
+    tools = [function("f", {**branch, "$defs": {"N": node}})]
+    body, notes = sent({"model": "gemini-2.0-flash", "tools": tools})
+    parameters = body["tools"][0]["functionDeclarations"][0]["parameters"]
+    assert parameters["properties"]["label"] == {"type": "STRING"}
+    assert parameters["properties"]["left"] == parameters["properties"]["right"] == {"type": "OBJECT"}
     assert notes == {"parameters of a schema": "emulated"}
+
+
+def test_a_schema_whose_references_multiply_stays_small(sent: Sent) -> None:
+    """Thirty levels of two references each would be a thousand million nodes."""
+    levels = {
+        f"L{n}": {
+            "type": "object",
+            "properties": {"a": {"$ref": f"#/$defs/L{n + 1}"}, "b": {"$ref": f"#/$defs/L{n + 1}"}},
+        }
+        for n in range(30)
+    }
+    schema = {"$ref": "#/$defs/L0", "$defs": {**levels, "L30": {"type": "string"}}}
+    body, _ = sent({"model": "gemini-2.0-flash", "tools": [function("f", schema)]})
+    assert len(str(body)) < 1_000_000
 
 
 @pytest.mark.parametrize(
