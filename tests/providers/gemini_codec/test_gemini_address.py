@@ -291,6 +291,14 @@ async def test_credentials_are_refreshed_when_they_are_not_valid() -> None:
     ]
 
 
+async def test_a_machine_without_an_account_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
+    vendor = Vendor()
+    with pytest.raises(ConfigError, match="gcloud auth application-default login"):
+        await vertex(vendor, api_key=None)(call())
+    assert vendor.requests == []
+
+
 async def test_a_key_of_the_call_needs_no_account() -> None:
     account, vendor = Account(), Vendor()
     await vertex(vendor, api_key=None, credentials=account)(call(api_key=SecretStr(TOKEN)))
