@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import APITimeoutError
-from .facts import Attempt, Slot, Trail
+from .facts import Attempt, Slot, ToolRan, Trail
 from .ids import random_id
 from .trace import Frame, Trace
 from .types import Request
@@ -60,6 +60,8 @@ class CallOptions:
     """A vendor's own settings (`api_version`, `region`, `project` ...)."""
     cache: Mapping[str, Any] = field(default_factory=dict)
     """`no_cache`, `no_store`, `ttl_s` for this call."""
+    ran: tuple[ToolRan, ...] = ()
+    """Tools whose results the request brings back: facts of the call."""
     traceparent: str | None = None
     """W3C trace context of the caller, where it does not come from the current OpenTelemetry context."""
 

@@ -22,13 +22,14 @@ from .sounds import Sounds
 from .stream import Stream
 from .structured import ask_for, read_as, repair_messages, schema_format
 from .syncstream import SyncStream
+from .tooling import Tooling
 from .types import ChatRequest, ChatResponse, Message
 
 ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client(Lookups, Pictures, Sounds):
+class Client(Lookups, Pictures, Sounds, Tooling):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     speech, aspeech = _typed.speech, _typed.aspeech
     transcription, atranscription = _typed.transcription, _typed.atranscription
     vision, avision = _typed.vision, _typed.avision
+    run_tools, arun_tools = _typed.run_tools, _typed.arun_tools
     explain = _typed.explain
 else:
     chat, achat = _forward(Client.chat), _forward(Client.achat)
@@ -69,6 +70,7 @@ else:
     speech, aspeech = _forward(Client.speech), _forward(Client.aspeech)
     transcription, atranscription = _forward(Client.transcription), _forward(Client.atranscription)
     vision, avision = _forward(Client.vision), _forward(Client.avision)
+    run_tools, arun_tools = _forward(Client.run_tools), _forward(Client.arun_tools)
     explain = _forward(Client.explain)
 
 register, unregister = registry.register, registry.unregister

@@ -109,6 +109,21 @@ class CacheVerdict:
     origin_trace_id: str | None = None
 
 
+ToolOutcome = Literal["returned", "failed", "invalid", "unknown", "timeout"]
+"""returned; raised; was called with arguments that it does not take; does not exist; took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRan:
+    """One execution of a tool. `name` is one of the caller's own, or `unknown`; arguments and results are content, and not in it."""
+
+    name: str
+    call_id: str
+    round: int
+    outcome: ToolOutcome
+    duration_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class GuardrailVerdict:
     """What one rule said of one side of the call. `not_run` is said aloud, with the reason."""
@@ -189,6 +204,7 @@ class CapturedContent:
 ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
 FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
+TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and whose results it brings to the model.")
 CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
 GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")
 COST: Slot[Cost] = Slot("cost", "What the call costs.")

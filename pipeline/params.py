@@ -13,7 +13,7 @@ from .call import CallOptions
 from .errors import ConfigError
 from .types import Message, Request
 
-OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings"}
+OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings", "ran"}
 """`metadata` is a field of OpenAI's request; the call's own goes by `options=CallOptions(metadata=...)`."""
 
 VENDOR_SETTINGS = frozenset(

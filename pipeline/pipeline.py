@@ -16,7 +16,7 @@ from .chain import compile_chain
 from .clock import SYSTEM_CLOCK, Clock
 from .dryrun import DryRun, DryRunStop
 from .errors import ConfigError, GlasswayError, PlanError
-from .facts import PAYLOAD
+from .facts import PAYLOAD, TOOLS
 from .outcome import Outcome, notify, outcome_of
 from .parts import PartLimits, parts_of, send_parts
 from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
@@ -145,7 +145,7 @@ class Pipeline:
             notify(partial(observer, record), outcome)
 
     def _call(self, request: Request, options: CallOptions, trace: Trace | None, *, dry_run: bool = False) -> Call:
-        return Call.start(
+        call = Call.start(
             request,
             options=options,
             clock=self._clock,
@@ -155,6 +155,9 @@ class Pipeline:
             trace=trace,
             dry_run=dry_run,
         )
+        for ran in options.ran:
+            call.add(TOOLS, ran)
+        return call
 
     async def _dispatch(self, call: Call) -> Reply:
         provider = self._provider_of(call)

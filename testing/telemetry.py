@@ -153,6 +153,8 @@ def _span_type(span: ReadableSpan) -> SpanType:
     attributes = span.attributes or {}
     if names.CALL_ID.name in attributes:
         return "call"
+    if names.TOOL_NAME.name in attributes:
+        return "tool"
     return "stage" if names.STAGE_INDEX.name in attributes else "attempt"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
+from ..facts import ToolOutcome
 from ..outcome import End
 from ..types import Operation
 from .schema import Attribute, Event, Generation, Label, Metric, SpanType
@@ -27,6 +28,7 @@ SPANS: Mapping[SpanType, str] = {
     "stage": "One per stage at work, INTERNAL, named as the stage in the plan; a retry opens new ones for everything inside it. "
     "Self times over the call and its stages, and the consumer's time, add up to the call's duration.",
     "attempt": "One per request to a vendor, CLIENT, named by the HTTP method, under the provider's stage span.",
+    "tool": "One per execution of a tool by `run_tools`, INTERNAL, named `execute_tool {name}`, under the span of the call that asked for it.",
 }
 
 OPERATIONS: Mapping[str, str] = {
@@ -52,6 +54,9 @@ PROVIDERS: Mapping[str, str] = {
 }
 """Our vendors' names in the convention's words, where they differ."""
 
+EXECUTE_TOOL: Final = "execute_tool"
+"""The convention's operation of a tool at work."""
+
 INFERENCE: Final = frozenset({"chat", "generate_content"})
 """Operations that g3 counts as inference; it keeps the older duration metric for the others."""
 
@@ -60,7 +65,7 @@ _ALL: tuple[SpanType, ...] = ("call", "stage", "attempt")
 
 # A table: one declaration a line.
 # fmt: off
-OPERATION = Attribute("gen_ai.operation.name", "string", "What is done.", required=True, values=frozenset(OPERATIONS.values()))
+OPERATION = Attribute("gen_ai.operation.name", "string", "What is done.", ("call", "tool"), True, frozenset(OPERATIONS.values()) | {EXECUTE_TOOL})
 PROVIDER = Attribute("gen_ai.provider.name", "string", "The vendor that answered, or that was asked last.", required=True)
 REQUEST_MODEL = Attribute("gen_ai.request.model", "string", "The model as the vendor was asked for it.")
 RESPONSE_MODEL = Attribute("gen_ai.response.model", "string", "The model that the vendor says answered.")
@@ -89,6 +94,9 @@ USAGE_COST = Attribute("gen_ai.usage.cost", "double", "US dollars, under the nam
 INPUT_MESSAGES = Attribute("gen_ai.input.messages", "string", "JSON, in the convention's schema; only with content capture.")
 OUTPUT_MESSAGES = Attribute("gen_ai.output.messages", "string", "JSON, in the convention's schema; only with content capture.")
 TOOL_DEFINITIONS = Attribute("gen_ai.tool.definitions", "string", "JSON; only with content capture.")
+TOOL_NAME = Attribute("gen_ai.tool.name", "string", "One of the caller's own, or `unknown`.", ("tool",), True)
+TOOL_CALL_ID = Attribute("gen_ai.tool.call.id", "string", "The model's id of the request for it.", ("tool",))
+TOOL_OUTCOME = Attribute("glassway.tool.outcome", "string", "How it went.", ("tool",), True, frozenset(get_args(ToolOutcome)))
 CONTENT_EVENT: Final = "gen_ai.client.inference.operation.details"
 
 ERROR_TYPE = Attribute("error.type", "string", "The closed kind of the error; absent on success.", _ALL, values=KINDS)
@@ -97,7 +105,7 @@ SERVER_PORT = Attribute("server.port", "int", "The vendor's port.", ("call", "at
 HTTP_METHOD = Attribute("http.request.method", "string", "The HTTP method.", ("attempt",))
 HTTP_STATUS = Attribute("http.response.status_code", "int", "The HTTP status.", ("attempt",))
 HTTP_RESEND = Attribute("http.request.resend_count", "int", "How many requests this call had sent before; absent on the first.", ("attempt",))
-SPAN_KIND = Attribute("openinference.span.kind", "string", "What Phoenix and Langfuse show it as.", _ALL, True, frozenset({"LLM", "EMBEDDING", "RERANKER", "CHAIN", "GUARDRAIL"}))
+SPAN_KIND = Attribute("openinference.span.kind", "string", "What Phoenix and Langfuse show it as.", (*_ALL, "tool"), True, frozenset({"LLM", "EMBEDDING", "RERANKER", "CHAIN", "GUARDRAIL", "TOOL"}))
 
 CALL_ID = Attribute("glassway.call.id", "string", "16 hex digits, also in logs and headers.", required=True)
 REQUESTED = Attribute("glassway.requested", "string", "The model as the caller named it.", required=True)
@@ -193,7 +201,7 @@ L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed
 L_ANOMALY = Label("anomaly", "The invariant that does not hold.", frozenset({"cached_exceeds_prompt", "reasoning_exceeds_completion", "total_is_not_the_sum", "negative"}))
 L_TENANT = Label("tenant", "Whose call it is.", limit=50)
 L_TRACES = Label("outcome", "What became of kept traces.", frozenset({"exported", "failed", "dropped"}))
-C_OPERATION = Label("gen_ai.operation.name", "The convention's operation.", OPERATION.values)
+C_OPERATION = Label("gen_ai.operation.name", "The convention's operation.", frozenset(OPERATIONS.values()))
 C_PROVIDER = Label("gen_ai.provider.name", "The convention's name of the vendor.", limit=40)
 C_MODEL = Label("gen_ai.request.model", "The model that was asked for.", limit=100)
 C_TOKENS = Label("gen_ai.token.type", "Input or output.", frozenset({"input", "output"}))

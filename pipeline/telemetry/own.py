@@ -54,6 +54,7 @@ class OwnTraces:
         self.outbox = outbox
         self._maker = maker
         self._sampler = sampler
+        self._between: api.Tracer | None = None
 
     def begin(self, trace: Trace, request: Request, options: CallOptions) -> None:
         """Give the call its ids and the head decision."""
@@ -71,13 +72,20 @@ class OwnTraces:
         trace.telemetry = span
         span.judge_by(self.telemetry.keep)
 
+    def tracer(self) -> api.Tracer:
+        """For what happens between calls."""
+        if self._between is None:
+            self._between = self.as_provider().get_tracer(names.SCOPE)
+        return self._between
+
     def as_provider(self) -> api.TracerProvider:
         """A tracer provider for code that is no pipeline, into the same processors and exporters."""
         from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
         provider = TracerProvider(sampler=self._sampler, resource=self._maker.resource, shutdown_on_exit=False)
-        for processor in (*self.outbox.processors, *map(BatchSpanProcessor, self.outbox.exporters)):
+        kind = SimpleSpanProcessor if self.telemetry.synchronous else BatchSpanProcessor
+        for processor in (*self.outbox.processors, *map(kind, self.outbox.exporters)):
             provider.add_span_processor(processor)
         self.outbox.close_with(provider)
         return provider

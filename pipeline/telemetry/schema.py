@@ -8,7 +8,7 @@ from typing import Literal
 Generation = Literal["g2", "g3"]
 """Of the GenAI conventions: `g2` is v1.37-v1.41 with the newer token attributes, `g3` the separate GenAI repository."""
 
-SpanType = Literal["call", "stage", "attempt"]
+SpanType = Literal["call", "stage", "attempt", "tool"]
 AttributeType = Literal["string", "int", "double", "bool", "string[]"]
 MetricKind = Literal["counter", "gauge", "histogram"]
 

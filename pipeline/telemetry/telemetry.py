@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
     from opentelemetry.sdk.trace.sampling import Sampler
-    from opentelemetry.trace import TracerProvider
+    from opentelemetry.trace import Tracer, TracerProvider
     from prometheus_client import CollectorRegistry
 
     from ..call import CallOptions
@@ -85,6 +85,7 @@ class Telemetry:
         self.generation: Generation = generation
         self.trust: Trust = trust
         self.keep = keep
+        self.synchronous = synchronous
         self._counting = metrics
         self._registry = registry
         self._meter_provider = meter_provider
@@ -198,6 +199,13 @@ class Telemetry:
 
         if self._own is not None and not self.has_global_provider():
             api.set_tracer_provider(self._own.as_provider())
+
+    def tracer(self) -> Tracer | None:
+        """A tracer for what happens between calls, into the same place as their traces; None where there are none."""
+        if self._own is not None:
+            return self._own.tracer()
+        foreign = self._of_global()
+        return foreign.tracer if foreign is not None else None
 
     # -- inside
 
