@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+")
-_TRY_AGAIN = re.compile(r"(?:try again|retry)(?: in| after)? ((?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+)\b", re.IGNORECASE)
+_TRY_AGAIN = re.compile(
+    r"(?:try again|retry)(?: in| after)? ((?:\d+(?:\.\d+)?(?:ms|s|m|h|d))+\b|\d+(?:\.\d+)?(?= seconds?\b))",
+    re.IGNORECASE,
+)
 
 
 def retry_after_s(headers: Mapping[str, str], *, exhausted: bool = False) -> float | None:
@@ -34,7 +37,7 @@ def retry_after_s(headers: Mapping[str, str], *, exhausted: bool = False) -> flo
 
 
 def seconds_in_message(message: str) -> float | None:
-    """The wait that a message names: "Please try again in 9.8s"."""
+    """The wait that a message names: "Please try again in 9.8s", "Please retry after 7 seconds"."""
     found = _TRY_AGAIN.search(message)
     return _duration(found.group(1)) if found else None
 

@@ -45,8 +45,12 @@ def _choice(index: int, parts: Sequence[ChoiceDelta]) -> Choice:
         fields["native_finish_reason"] = finish.native_finish_reason
     if logprobs := _logprobs(part.logprobs for part in parts):
         fields["logprobs"] = logprobs
+    extra: dict[str, Any] = {}
     for part in parts:
-        fields.update(part.extra or {})
+        for name, value in (part.extra or {}).items():
+            if value or name not in extra:  # Azure ends with empty results of its filters
+                extra[name] = value
+    fields.update(extra)
     return Choice.model_construct(**fields)
 
 

@@ -101,6 +101,8 @@ class ChatDecoder:
         native = pop("finish_reason", None)
         own = pop("native_finish_reason", None)
         logprobs = pop("logprobs", None)
+        if logprobs is not None and logprobs.__class__ is not dict:
+            raise TypeError("logprobs")
         delta = self._delta(pop("delta", None) or {}, index)
         self._seen.add(index)
         if not native:

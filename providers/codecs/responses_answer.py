@@ -66,13 +66,15 @@ def _fields(data: Item, provider: str) -> dict[str, Any]:
         for one in part.get("logprobs") or ()
     ]
     choice = {"index": 0, "message": message, **finish_of(data, has_tools="tool_calls" in message)}
-    choice["logprobs"] = {"content": logprobs} if logprobs else None
+    if logprobs:
+        choice["logprobs"] = {"content": logprobs}
+    usage = usage_of(data.get("usage"))
     return {
         "id": data.get("id") or "",
         "created": created_of(data),
         "model": data.get("model") or "",
         "choices": (choice,),
-        "usage": usage_of(data.get("usage")),
+        **({} if usage is None else {"usage": usage}),
         **extras_of(data),
     }
 

@@ -23,7 +23,7 @@ tally: Counter[tuple[str, str, bool]] = Counter()
 
 
 def codec(vendor: str) -> OpenAICodec:
-    return OpenAICodec(row_of({"azure": "openai", "ollama-openai": "ollama"}.get(vendor, vendor)).dialect)
+    return OpenAICodec(row_of({"ollama-openai": "ollama"}.get(vendor, vendor)).dialect)
 
 
 def call() -> Call:

@@ -229,6 +229,7 @@ def test_reset_times_mean_nothing_while_there_is_room() -> None:
 def test_the_message_may_say_when() -> None:
     assert seconds_in_message("Please try again in 9.8s. Visit") == pytest.approx(9.8)
     assert seconds_in_message("Please try again in 1m30s.") == pytest.approx(90.0)
+    assert seconds_in_message("Please retry after 7 seconds. To") == pytest.approx(7.0)
     assert seconds_in_message("Please try again later") is None
 
 
