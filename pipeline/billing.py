@@ -179,7 +179,10 @@ def _together(attempts: Sequence[Attempt], costs: Sequence[Cost]) -> Cost:
 
 
 def _answering(attempts: Sequence[Attempt]) -> Attempt:
-    return next((attempt for attempt in attempts if attempt.useful), attempts[-1])
+    for attempt in attempts:
+        if attempt.useful:
+            return attempt
+    return attempts[-1]
 
 
 def _tier(usage: Usage) -> str | None:

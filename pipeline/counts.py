@@ -57,8 +57,10 @@ def _with_modalities(
     room: int,
 ) -> Sequence[tuple[str, int]]:
     """Audio and image tokens, within those that nothing else has claimed: vendors count cached audio as both."""
-    audio = min(max(0, details.audio_tokens or 0), room)
     extra = details.model_extra
+    if not parts and not extra and not details.audio_tokens:
+        return ()
+    audio = min(max(0, details.audio_tokens or 0), room)
     image = min(whole(extra.get("image_tokens")), room - audio) if extra else 0
     if audio or image:
         parts += [(names[0], audio), (names[1], image)]

@@ -17,6 +17,8 @@ from .types import Usage, UsageSource
 _EXACT = Context(prec=100, traps=[InvalidOperation])
 """Amounts are never rounded, whatever decimal context the application has set."""
 
+_add, _multiply, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
+
 _NOTHING = Decimal(0)
 
 
@@ -166,7 +168,7 @@ def reported(usage: Usage, vendor: str) -> Decimal | None:
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
-    return reduce(_EXACT.add, amounts, _NOTHING)
+    return reduce(_add, amounts, _NOTHING)
 
 
 def usd(value: object) -> Decimal:
@@ -200,7 +202,7 @@ def _token_lines(
 
 
 def _line(item: str, tokens: int, rate: Decimal, attempt: int) -> CostLine:
-    return CostLine(item, _EXACT.scaleb(_EXACT.multiply(rate, tokens), -6), tokens, rate, 0, attempt)
+    return CostLine(item, _scaleb(_multiply(rate, tokens), -6), tokens, rate, 0, attempt)
 
 
 def _fee_lines(lines: list[CostLine], usage: Usage, price: Price, attempt: int) -> bool:
@@ -208,13 +210,13 @@ def _fee_lines(lines: list[CostLine], usage: Usage, price: Price, attempt: int) 
         lines.append(CostLine("request", price.request_usd, units=1, attempt=attempt))
     searches = _web_searches(usage)
     if searches and price.web_search_usd is not None:
-        lines.append(
-            CostLine("web_search", _EXACT.multiply(price.web_search_usd, searches), units=searches, attempt=attempt)
-        )
+        lines.append(CostLine("web_search", _multiply(price.web_search_usd, searches), units=searches, attempt=attempt))
     return not searches or price.web_search_usd is not None
 
 
 def _web_searches(usage: Usage) -> int:
     """Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool#usage-and-pricing"""
-    tools = usage.model_extra.get("server_tool_use") if usage.model_extra else None
+    if not usage.model_extra:
+        return 0
+    tools = usage.model_extra.get("server_tool_use")
     return whole(tools.get("web_search_requests")) if isinstance(tools, Mapping) else 0
