@@ -99,7 +99,7 @@ class Address:
 
     def _base(self) -> str:
         from_env = os.environ.get(self._row.base_url_env) if self._row.base_url_env else None
-        return self._base_url or from_env or self._row.base_url or ""
+        return self._base_url or (from_env and _with_scheme(from_env, self._row.base_url)) or self._row.base_url or ""
 
     @property
     def shown(self) -> str:
@@ -138,6 +138,20 @@ def _words(request: Request) -> Iterator[str]:
             text = item.get("text") if isinstance(item, dict) else item
             if isinstance(text, str):
                 yield text
+
+
+def _with_scheme(place: str, usual: str | None) -> str:
+    """A vendor's variable may hold a host alone, as `OLLAMA_HOST` does: scheme and port are then the usual ones.
+
+    Source: https://docs.ollama.com/faq#how-do-i-configure-ollama-server
+    """
+    if "://" in place or usual is None:
+        return place
+    known = httpx.URL(usual)
+    host, port = place.strip("/"), f":{known.port}" if known.port else ""
+    if host.startswith("0.0.0.0"):  # noqa: S104 - where a server listens is no place to connect to
+        host = host.replace("0.0.0.0", "127.0.0.1", 1)  # noqa: S104
+    return f"{known.scheme}://{host}" + ("" if ":" in host.rpartition("]")[2] else port)
 
 
 def _texts(text: str) -> tuple[str, ...]:

@@ -212,6 +212,7 @@ ROWS: tuple[Row, ...] = (
         name="ollama",
         docs="https://docs.ollama.com/api",
         base_url="http://localhost:11434",
+        base_url_env="OLLAMA_HOST",
         key_variables=("OLLAMA_API_KEY",),
         needs_key=False,
         codec="ollama",

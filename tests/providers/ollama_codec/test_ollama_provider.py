@@ -45,7 +45,9 @@ async def send(server: Server, call: Call, **settings: Any) -> Any:
     return await attempt(call, target.name, target)
 
 
-async def test_it_is_asked_at_its_own_address_without_a_key() -> None:
+async def test_it_is_asked_at_its_own_address_without_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OLLAMA_HOST", "OLLAMA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
     server, call = Server(b"".join(LINES)), chat()
     answer = await (await send(server, call)).response()
     request = server.requests[0]
@@ -53,6 +55,24 @@ async def test_it_is_asked_at_its_own_address_without_a_key() -> None:
     assert "authorization" not in request.headers
     assert (answer.text, answer.finish_reason) == ("Hi", "stop")
     assert [one.usage_source for one in call.trail(ATTEMPTS)] == ["partial"]
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("http://box:1234", "http://box:1234/api/chat"),
+        ("box", "http://box:11434/api/chat"),
+        ("box:1234", "http://box:1234/api/chat"),
+        ("0.0.0.0", "http://127.0.0.1:11434/api/chat"),
+        ("[::1]", "http://[::1]:11434/api/chat"),
+        ("", "http://localhost:11434/api/chat"),
+    ],
+)
+async def test_the_servers_own_variable_says_where_it_is(host: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    server = Server(LINES[1], "application/json")
+    await send(server, chat(stream=False))
+    assert str(server.requests[0].url) == url
 
 
 async def test_a_key_is_sent_where_there_is_one() -> None:
