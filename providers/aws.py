@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import threading
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import SecretStr
@@ -97,7 +98,7 @@ class Account:
     async def sign(self, request: httpx.Request, region: str) -> None:
         """Sign with the credentials of now (SigV4). Raises `ConfigError` if there are none, or none that work.
 
-        Finding and refreshing may read files and ask AWS: a thread does that. A signature itself is 0.1 ms of hashing.
+        Finding and refreshing may read files and ask AWS: a thread does that. A signature itself is 60 us of hashing.
         """
         credentials = self._valid() or await asyncio.to_thread(self._find)
         request.headers.update(_signature(request, credentials, region))
@@ -118,6 +119,7 @@ class Account:
     def _find(self) -> Any:
         from botocore.exceptions import BotoCoreError  # type: ignore[import-untyped]  # botocore has no types
 
+        _signer()  # imported here, because that takes 0.1 s
         try:
             with self._lock:
                 self._found = self._found or self._load()
@@ -169,13 +171,19 @@ def _no_credentials(found: str) -> ConfigError:
 
 def _signature(request: httpx.Request, credentials: Any, region: str) -> dict[str, str]:
     """The headers that signing adds. The path is signed as it is sent, with its escapes escaped once more."""
+    signer, request_class = _signer()
+    sent = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED)}
+    signed = request_class(request.method, str(request.url), headers=sent, data=request.content)
+    signer(credentials, "bedrock", region).add_auth(signed)
+    return {name.lower(): value for name, value in signed.headers.items() if name.lower() not in sent}
+
+
+@cache
+def _signer() -> tuple[Any, Any]:
     from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # botocore has no types
     from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # as above
 
-    sent = {name: value for name, value in request.headers.items() if name.startswith(_SIGNED)}
-    signed = AWSRequest(request.method, str(request.url), headers=sent, data=request.content)
-    SigV4Auth(credentials, "bedrock", region).add_auth(signed)
-    return {name.lower(): value for name, value in signed.headers.items() if name.lower() not in sent}
+    return SigV4Auth, AWSRequest
 
 
 def _variable(names: tuple[str, ...]) -> str | None:

@@ -168,6 +168,16 @@ def test_encoding_leaves_the_request_as_it_was() -> None:
     assert request.model_dump_json() == before
 
 
+def test_names_that_had_to_change_change_on_the_wire_only() -> None:
+    document = {"document": {"format": "txt", "name": "same", "source": {"text": "t"}}}
+    request = canonical_request(
+        {"messages": [{"role": "user", "content": [{"text": "q"}, document, document]}]}, CLAUDE
+    )
+    for _ in range(2):
+        blocks = encode(request)[1]["messages"][0]["content"]
+        assert [block["document"]["name"] for block in blocks[1:]] == ["same", "same 2"]
+
+
 @pytest.mark.parametrize(
     ("body", "place"),
     [
