@@ -1,4 +1,4 @@
-"""Serve a model with llama.cpp's own server: `python serve_llama.py MODEL.gguf PORT [API_KEY]`.
+"""Serve a model with llama.cpp's own server: `python serve_llama.py MODEL.gguf PORT [API_KEY [embeddings]]`.
 
 Prints `listening` when it answers; runs until it is ended.
 """
@@ -11,7 +11,7 @@ import sys
 import xllamacpp  # type: ignore[import-untyped]  # it ships no types
 
 
-def main(model: str, port: str, api_key: str = "") -> None:
+def main(model: str, port: str, api_key: str = "", serves: str = "chats") -> None:
     """Start it and wait for a signal."""
     params = xllamacpp.CommonParams()
     params.model.path = model
@@ -22,6 +22,9 @@ def main(model: str, port: str, api_key: str = "") -> None:
     params.model_alias = {"tiny-random"}
     params.use_jinja = True
     params.warmup = False
+    if serves == "embeddings":
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     if api_key:
         params.api_keys = [api_key]
     server = xllamacpp.Server(params)
