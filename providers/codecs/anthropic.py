@@ -9,19 +9,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
 from ...pipeline.call import Call
-from ...pipeline.errors import APIStatusError, BadRequestError
+from ...pipeline.errors import APIStatusError, BadRequestError, ResponseValidationError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
 from ..codec import Encoded
 from .anthropic_errors import status_error
 from .anthropic_format import answers_by_tool
 from .anthropic_inbound import canonical_request
-from .anthropic_json import write_json
 from .anthropic_models import traits_of
-from .anthropic_notes import notes_of
 from .anthropic_request import betas_of, encode_body
 from .anthropic_response import decode_response
 from .anthropic_stream import AnthropicDecoder
+from .notes import notes_of
+from .plain_json import write_json
 
 API_VERSION: Final = "2023-06-01"
 """Source: https://platform.claude.com/docs/en/api/versioning"""
@@ -29,7 +32,14 @@ API_VERSION: Final = "2023-06-01"
 VERTEX_VERSION: Final = "vertex-2023-10-16"
 """Source: https://platform.claude.com/docs/en/build-with-claude/claude-on-vertex-ai"""
 
+_COUNTED = frozenset({"messages", "model", "system", "tools", "tool_choice", "thinking", "output_config"})
+"""What is counted; the rest of a request may not be there. Source: https://platform.claude.com/docs/en/api/messages-count-tokens"""
+
 Host = Literal["anthropic", "vertex"]
+
+
+class _Count(TypedDict):
+    input_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +64,23 @@ class AnthropicCodec:
             return _on_vertex(body, headers)
         return Encoded("POST", "/v1/messages", write_json(body), headers | {"anthropic-version": API_VERSION})
 
+    def encode_count(self, call: Call) -> Encoded:
+        """The request to count a prompt's tokens. Raises `BadRequestError` behind Vertex AI, which has no such address."""
+        if self.host == "vertex":
+            raise BadRequestError("Expected Anthropic's own address, found Vertex AI: tokens are not counted there.")
+        body = encode_body(_chat(call), call.target.model, notes_of(call))
+        headers = {"content-type": "application/json", "anthropic-version": API_VERSION}
+        return Encoded("POST", "/v1/messages/count_tokens", write_json(_counted(body)), headers)
+
+    def decode_count(self, body: bytes) -> int:
+        """The count. Raises `ResponseValidationError` where there is none."""
+        try:
+            return TypeAdapter(_Count).validate_json(body)["input_tokens"]
+        except ValidationError as error:
+            raise ResponseValidationError(
+                "Expected a count of tokens, found something else. Is base_url right?"
+            ) from error
+
     def decode(self, call: Call, body: bytes) -> ChatResponse:
         """A complete answer. Raises `ResponseValidationError` when it is none, the error's class for an error in a 200."""
         return decode_response(body, created=_now_s(call), answer_tool=_answers_by_tool(call), provider=self.provider)
@@ -69,6 +96,10 @@ class AnthropicCodec:
     def error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
         """The error that a status of 400 or more means; the vendor's message is in it, masked and bounded."""
         return status_error(status_code, headers, body, self.provider)
+
+
+def _counted(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in body.items() if name in _COUNTED}
 
 
 def _on_vertex(body: dict[str, Any], headers: dict[str, str]) -> Encoded:

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from ...pipeline.types import Message, ReasoningBlock, ToolCall
 from .anthropic_content import Block, blocks_of, part_of
-from .anthropic_json import json_object
-from .anthropic_notes import Note
+from .notes import Note
+from .plain_json import json_object
 
 PROVIDER: Final = "anthropic"
 _OURS: Final = (None, PROVIDER)

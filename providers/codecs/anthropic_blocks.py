@@ -9,8 +9,8 @@ from ...pipeline.types import Delta, FunctionDelta, ReasoningDelta, ToolCallDelt
 from .anthropic_assistant import CALL_EXTRAS, PROVIDER
 from .anthropic_content import Block
 from .anthropic_format import ANSWER_TOOL
-from .anthropic_json import json_object, write_json
 from .anthropic_response import annotation_of
+from .plain_json import json_object, write_json
 
 
 class OpenBlock:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ...pipeline.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, OtherPart, Part, RefusalPart, TextPart
-from .anthropic_notes import Note
+from .notes import Note
 
 Block = dict[str, Any]
 

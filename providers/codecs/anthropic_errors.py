@@ -25,7 +25,7 @@ from ...pipeline.errors import (
     status_error_class,
 )
 from ..redaction import safe_message
-from .anthropic_json import json_object
+from .plain_json import json_object
 
 _TYPES: Final[Mapping[str, tuple[type[APIStatusError], int]]] = {
     "invalid_request_error": (BadRequestError, 400),

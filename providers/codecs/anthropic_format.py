@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
 from .anthropic_models import Traits
-from .anthropic_notes import Note
+from .notes import Note
 
 ANSWER_TOOL: Final = "answer_as_json"
 """The tool whose arguments are the answer. It never shows in a response."""

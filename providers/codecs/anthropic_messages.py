@@ -12,7 +12,7 @@ from ...pipeline.types import Message
 from .anthropic_assistant import assistant_blocks, tool_id
 from .anthropic_content import Block, blocks_of
 from .anthropic_models import Traits
-from .anthropic_notes import Note
+from .notes import Note
 
 _SYSTEM = ("system", "developer")
 _OPENER = "Continue."

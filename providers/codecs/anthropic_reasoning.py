@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
 from .anthropic_models import Traits
-from .anthropic_notes import Note
+from .notes import Note
 
 LEAST_BUDGET: Final = 1_024
 """Tokens. Source: https://platform.claude.com/docs/en/build-with-claude/extended-thinking"""

@@ -12,9 +12,9 @@ from ...pipeline.types import ChatRequest
 from .anthropic_format import put_format
 from .anthropic_messages import conversation
 from .anthropic_models import Traits, traits_of
-from .anthropic_notes import Note
 from .anthropic_reasoning import reason, sample
 from .anthropic_tools import tool_choice_of, tools_of
+from .notes import Note
 
 OWN_PARAMETERS: Final = frozenset(
     {"thinking", "output_config", "output_format", "container", "mcp_servers", "context_management", "cache_control"}

@@ -16,8 +16,8 @@ from .anthropic_assistant import fields_of, joined_text, layout_of
 from .anthropic_content import Block
 from .anthropic_errors import body_error
 from .anthropic_format import ANSWER_TOOL
-from .anthropic_json import json_object, write_json
 from .anthropic_usage import usage_of
+from .plain_json import json_object, write_json
 
 FINISH: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",

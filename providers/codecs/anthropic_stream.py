@@ -14,9 +14,9 @@ from ..sse import Event, EventDecoder
 from .anthropic_assistant import layout_of
 from .anthropic_blocks import OpenBlock, open_block
 from .anthropic_errors import body_error
-from .anthropic_json import json_object
 from .anthropic_response import extras_of, finish_of, tier_of
 from .anthropic_usage import usage_of
+from .plain_json import json_object
 
 _DONE: Final = b"[DONE]"
 """Not the vendor's, but of servers that imitate it."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ...pipeline.types import ChatRequest, FunctionDefinition, Tool
 from .anthropic_models import Traits
-from .anthropic_notes import Note
+from .notes import Note
 
 _NATIVE_TYPE: Final = re.compile(r"_\d{8}$|^mcp_toolset$")
 _EXTRAS: Final = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")

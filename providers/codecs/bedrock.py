@@ -15,8 +15,6 @@ from ...pipeline.errors import APIStatusError, BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
 from ..codec import Encoded
 from .anthropic_format import answers_by_tool as claude_answers_by_tool
-from .anthropic_json import write_json
-from .anthropic_notes import notes_of
 from .anthropic_response import decode_response as decode_message
 from .anthropic_stream import AnthropicDecoder
 from .bedrock_errors import status_error
@@ -28,6 +26,8 @@ from .bedrock_models import Traits, traits_of
 from .bedrock_request import encode_body
 from .bedrock_response import decode_response
 from .bedrock_stream import ConverseReader
+from .notes import notes_of
+from .plain_json import write_json
 
 Api = Literal["converse", "invoke"]
 

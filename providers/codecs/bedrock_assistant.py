@@ -14,10 +14,10 @@ from itertools import chain
 from typing import Any, Final
 
 from ...pipeline.types import Message, ReasoningBlock, ToolCall
-from .anthropic_json import json_object, write_json
-from .anthropic_notes import Note
 from .bedrock_content import Block, blocks_of, cache_point, kind_of, marked, part_blocks, parts_of, with_marks
 from .bedrock_models import Traits
+from .notes import Note
+from .plain_json import json_object, write_json
 
 PROVIDER: Final = "bedrock"
 _SIGNERS: Final = (None, PROVIDER, "anthropic")

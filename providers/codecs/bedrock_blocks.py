@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ...pipeline.types import Delta, FunctionDelta, ReasoningDelta, ToolCallDelta
-from .anthropic_json import json_object
 from .bedrock_assistant import PROVIDER, is_tool_call
 from .bedrock_content import Block, kind_of
 from .bedrock_response import annotation_of, is_answer
+from .plain_json import json_object
 
 
 class OpenBlock:

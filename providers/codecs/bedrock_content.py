@@ -23,8 +23,8 @@ from ...pipeline.types import (
     RefusalPart,
     TextPart,
 )
-from .anthropic_notes import Note
 from .bedrock_media import DOCUMENTS, IMAGES, VIDEOS, source_of, url_of
+from .notes import Note
 
 Block = dict[str, Any]
 

@@ -25,7 +25,7 @@ from ...pipeline.errors import (
 )
 from ..redaction import MASK, safe_message
 from ..retry_after import retry_after_s
-from .anthropic_json import json_object
+from .plain_json import json_object
 
 _TYPES: Final[Mapping[str, tuple[type[APIStatusError], int]]] = {
     "ValidationException": (BadRequestError, 400),

@@ -9,9 +9,9 @@ from typing import Any
 
 from ...pipeline.types import ChatRequest
 from .anthropic_format import ANSWER_TOOL, strict_schema
-from .anthropic_json import write_json
-from .anthropic_notes import Note
 from .bedrock_models import Traits
+from .notes import Note
+from .plain_json import write_json
 
 
 def answers_by_tool(request: ChatRequest, traits: Traits) -> bool:

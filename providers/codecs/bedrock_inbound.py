@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from ...pipeline.errors import BadRequestError
 from ...pipeline.types import ChatRequest, Message, ResponseFormat
-from .anthropic_json import json_object
 from .bedrock_assistant import request_message
 from .bedrock_content import Block, cache_point, parts_of, with_marks
 from .bedrock_request import PASSED
 from .bedrock_tools import choice_of, tools_of
+from .plain_json import json_object
 
 _INFERENCE: Final = {"maxTokens": "max_tokens", "temperature": "temperature", "topP": "top_p", "stopSequences": "stop"}
 

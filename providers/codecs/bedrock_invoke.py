@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from ...pipeline.errors import BadRequestError, ResponseValidationError
 from ...pipeline.types import ChatChunk, ChatRequest
-from .anthropic_json import json_object
-from .anthropic_notes import Note
 from .anthropic_request import betas_of
 from .anthropic_request import encode_body as encode_messages
 from .anthropic_stream import AnthropicDecoder
 from .bedrock_models import Traits
 from .bedrock_request import encode_body as encode_converse
 from .bedrock_stream import ConverseReader
+from .notes import Note
+from .plain_json import json_object
 
 ANTHROPIC_VERSION: Final = "bedrock-2023-05-31"
 NOVA_SCHEMA: Final = "messages-v1"

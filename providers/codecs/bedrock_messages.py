@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...pipeline.types import Message
-from .anthropic_notes import Note
 from .bedrock_assistant import assistant_blocks, tool_id
 from .bedrock_content import UNNAMED, Block, blocks_of, cache_point, marked
 from .bedrock_models import Traits
+from .notes import Note
 
 _SYSTEM = ("system", "developer")
 _OPENER = "Continue."

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
 from . import anthropic_reasoning
-from .anthropic_notes import Note
 from .bedrock_models import Traits
+from .notes import Note
 
 _LEVELS: Final = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
 

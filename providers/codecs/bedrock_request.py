@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
-from .anthropic_notes import Note
 from .bedrock_content import kind_of
 from .bedrock_format import put_format
 from .bedrock_messages import conversation
 from .bedrock_models import Traits
 from .bedrock_reasoning import put_inference
 from .bedrock_tools import put_tools
+from .notes import Note
 
 PASSED: Final = frozenset(
     {"additionalModelRequestFields", "additionalModelResponseFieldPaths", "guardrailConfig", "outputConfig"}

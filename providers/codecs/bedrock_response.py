@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from ...pipeline.errors import ResponseValidationError
 from ...pipeline.types import ChatResponse, FinishReason
 from .anthropic_format import ANSWER_TOOL
-from .anthropic_json import json_object, write_json
 from .bedrock_assistant import fields_of, joined_text, layout_of, text_of
 from .bedrock_content import Block
 from .bedrock_usage import usage_of
+from .plain_json import json_object, write_json
 
 FINISH: Final[Mapping[str, FinishReason]] = {
     "end_turn": "stop",

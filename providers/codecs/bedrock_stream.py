@@ -10,11 +10,11 @@ from typing import Any
 
 from ...pipeline.errors import ResponseValidationError, StreamInterruptedError
 from ...pipeline.types import ChatChunk, ChoiceDelta, Delta
-from .anthropic_json import json_object
 from .bedrock_assistant import layout_of
 from .bedrock_blocks import OpenBlock
 from .bedrock_response import extras_of, finish_of, model_of
 from .bedrock_usage import usage_of
+from .plain_json import json_object
 
 
 class ConverseReader:

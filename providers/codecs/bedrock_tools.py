@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest, FunctionDefinition, Tool
-from .anthropic_notes import Note
 from .bedrock_content import Block, cache_point, kind_of, with_marks
 from .bedrock_models import Traits
+from .notes import Note
 
 _NATIVE: Final = frozenset({"systemTool", "toolSpec", "cachePoint"})
 

@@ -21,8 +21,6 @@ from ...pipeline.types import (
     assemble_chat,
 )
 from ..codec import Encoded
-from .anthropic_json import write_json
-from .anthropic_notes import notes_of
 from .cohere_embeddings import decode_embeddings, embeddings_body
 from .cohere_errors import status_error
 from .cohere_inbound import canonical_request
@@ -30,6 +28,8 @@ from .cohere_request import encode_body
 from .cohere_rerank import decode_rerank, rerank_body
 from .cohere_response import decode_response
 from .cohere_stream import CohereDecoder
+from .notes import notes_of
+from .plain_json import write_json
 
 _HEADERS: Final = {"content-type": "application/json"}
 

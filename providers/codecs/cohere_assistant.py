@@ -14,9 +14,9 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from ...pipeline.types import Message, TextPart, ToolCall
-from .anthropic_notes import Note
 from .cohere_citations import annotation_of, citations_of
 from .cohere_content import texts_of
+from .notes import Note
 
 Json = dict[str, Any]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ...pipeline.types import Message
-from .anthropic_notes import Note
+from .notes import Note
 
 Json = dict[str, Any]
 

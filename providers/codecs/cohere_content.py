@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ...pipeline.types import ImagePart, OtherPart, Part, RefusalPart, TextPart
-from .anthropic_notes import Note
+from .notes import Note
 
 Json = dict[str, Any]
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from ...pipeline.errors import BadRequestError, ResponseValidationError
 from ...pipeline.types import EmbeddingsRequest, EmbeddingsResponse
-from .anthropic_json import json_object
-from .anthropic_notes import Note
 from .cohere_usage import billed_usage
+from .notes import Note
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

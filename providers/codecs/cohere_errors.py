@@ -25,7 +25,7 @@ from ...pipeline.errors import (
 )
 from ..redaction import safe_message
 from ..retry_after import retry_after_s, seconds_in_message
-from .anthropic_json import json_object
+from .plain_json import json_object
 
 _CLASSES: Final[Mapping[int, type[APIStatusError]]] = {
     402: RateLimitError,

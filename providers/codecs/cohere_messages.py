@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...pipeline.types import Message
-from .anthropic_notes import Note
 from .cohere_assistant import assistant_turn
 from .cohere_content import texts_of, tool_content, user_content
+from .notes import Note
 
 Json = dict[str, Any]
 

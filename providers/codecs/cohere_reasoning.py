@@ -9,7 +9,7 @@ import re
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
-from .anthropic_notes import Note
+from .notes import Note
 
 Json = dict[str, Any]
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
-from .anthropic_notes import Note
 from .cohere_messages import conversation
 from .cohere_reasoning import put_thinking
 from .cohere_tools import put_tools
+from .notes import Note
 
 Json = dict[str, Any]
 

@@ -12,8 +12,8 @@ from pydantic_core import to_json
 
 from ...pipeline.errors import ResponseValidationError
 from ...pipeline.types import RerankRequest, RerankResponse
-from .anthropic_json import json_object
-from .anthropic_notes import Note
+from .notes import Note
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from ...pipeline.errors import ResponseValidationError
 from ...pipeline.types import ChatResponse, FinishReason
-from .anthropic_json import json_object
 from .cohere_assistant import fields_of
 from .cohere_errors import body_error, broken_off
 from .cohere_usage import usage_of
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

@@ -11,12 +11,12 @@ from typing import Any, Final
 from ...pipeline.errors import APIError, ResponseValidationError, StreamInterruptedError
 from ...pipeline.types import ChatChunk, ChoiceDelta, Delta, FunctionDelta, ReasoningDelta, ToolCallDelta
 from ..sse import Event, EventDecoder
-from .anthropic_json import json_object
 from .cohere_assistant import PLAN, PLAN_INDEX, PROVIDER
 from .cohere_citations import annotation_of
 from .cohere_errors import body_error, broken_off
 from .cohere_response import BROKEN_OFF, finish_of, logprobs_of
 from .cohere_usage import usage_of
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest, Tool
-from .anthropic_notes import Note
+from .notes import Note
 
 Json = dict[str, Any]
 

@@ -14,13 +14,13 @@ from ...pipeline.call import Call
 from ...pipeline.errors import APIStatusError, BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
 from ..codec import Encoded
-from .anthropic_json import write_json
-from .anthropic_notes import notes_of
 from .gemini_answer import decode_response
 from .gemini_errors import status_error
 from .gemini_inbound import canonical_request
 from .gemini_request import encode_body
 from .gemini_stream import GeminiDecoder
+from .notes import notes_of
+from .plain_json import write_json
 
 API_VERSION: Final = "v1beta"
 """What is new stands here first, and stays. Source: https://ai.google.dev/gemini-api/docs/api-versions"""

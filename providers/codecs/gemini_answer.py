@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from ...pipeline.errors import ResponseValidationError
 from ...pipeline.types import ChatChunk, ChatResponse, ChoiceDelta, Delta, FinishReason, assemble_chat
-from .anthropic_json import read_json
 from .gemini_errors import body_error, error_object
 from .gemini_grounding import annotations_of, logprobs_of
 from .gemini_names import Json
 from .gemini_turn import Gains, Turn
 from .gemini_usage import has_counts, tier_of, usage_of
+from .plain_json import read_json
 
 FINISH: Final[dict[str, FinishReason]] = {
     "STOP": "stop",

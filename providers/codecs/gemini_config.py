@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
-from .anthropic_notes import Note
 from .gemini_models import Traits
 from .gemini_names import Json, camel, camelised
 from .gemini_schema import ordered, put_schema
+from .notes import Note
 
 OWN_CONFIG: Final = frozenset(
     {"thinkingConfig", "responseMimeType", "responseSchema", "responseJsonSchema", "responseModalities", "speechConfig"}

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from ...pipeline.types import Message, TextPart
-from .anthropic_json import json_object
-from .anthropic_notes import Note
 from .gemini_model_turn import model_parts
 from .gemini_models import Traits
 from .gemini_names import Json
 from .gemini_parts import parts_of
 from .gemini_turn import OWN_ID
+from .notes import Note
+from .plain_json import json_object
 
 _SYSTEM: Final = ("system", "developer")
 _RESULT_EXTRAS: Final = ("willContinue", "scheduling")

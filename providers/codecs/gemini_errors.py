@@ -25,8 +25,8 @@ from ...pipeline.errors import (
 )
 from ..redaction import safe_message
 from ..retry_after import retry_after_s, seconds_in_message
-from .anthropic_json import read_json
 from .gemini_names import Json
+from .plain_json import read_json
 
 _STATUS: Final[Mapping[str, tuple[type[APIStatusError], int]]] = {
     "INVALID_ARGUMENT": (BadRequestError, 400),

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from ...pipeline.errors import BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChoiceDelta, assemble_chat
-from .anthropic_json import json_object
 from .gemini_answer import message_extra
 from .gemini_names import Json, camelised
 from .gemini_parts import canonical_part
 from .gemini_schema import json_schema_of
 from .gemini_tools import canonical_choice, canonical_tools
 from .gemini_turn import Gains, Turn, made_id
+from .plain_json import json_object
 
 _CONFIG: Final = {
     "temperature": "temperature",

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ...pipeline.types import Message, ReasoningBlock, ToolCall
-from .anthropic_json import json_object
-from .anthropic_notes import Note
 from .gemini_models import Traits
 from .gemini_names import PROVIDER, Json
 from .gemini_parts import parts_of
 from .gemini_turn import OWN_ID
+from .notes import Note
+from .plain_json import json_object
 
 Signatures = dict[str | int | None, str]
 """By the id of a tool call, or the place among the parts."""

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ...pipeline.types import AudioPart, FilePart, ImagePart, OtherPart, Part, RefusalPart, TextPart
-from .anthropic_notes import Note
 from .gemini_names import Json
+from .notes import Note
 
 NATIVE: Final = "gemini_part"
 """The type of a canonical part that holds one of Gemini's own, under `part`, as it came."""

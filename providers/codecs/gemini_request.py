@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest
-from .anthropic_notes import Note
 from .gemini_config import OWN_CONFIG, generation_config
 from .gemini_contents import conversation
 from .gemini_models import traits_of
 from .gemini_names import Json, camel, camelised
 from .gemini_tools import function_calling_config, tools_of
+from .notes import Note
 
 OWN_BODY: Final = frozenset(
     {"safetySettings", "cachedContent", "labels", "modelArmorConfig", "serviceTier", "store", "outputConfig"}

@@ -9,9 +9,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from .anthropic_notes import Note
 from .gemini_models import Traits
 from .gemini_names import Json, camel
+from .notes import Note
 
 _PLAIN: Final = frozenset(
     {"title", "description", "nullable", "default", "example", "pattern", "minimum", "maximum", "required"}

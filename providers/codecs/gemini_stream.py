@@ -12,9 +12,9 @@ from typing import Final
 from ...pipeline.errors import APIError, ResponseValidationError, StreamInterruptedError
 from ...pipeline.types import ChatChunk
 from ..sse import MAX_EVENT_BYTES, EventDecoder
-from .anthropic_json import json_object
 from .gemini_answer import AnswerReader, nonsense
 from .gemini_errors import body_error, error_object
+from .plain_json import json_object
 
 _MARKS: Final = re.compile(rb'[\\"{}]')
 _DONE: Final = b"[DONE]"

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ...pipeline.types import ChatRequest, FunctionDefinition, Tool
-from .anthropic_notes import Note
 from .gemini_models import Traits
 from .gemini_names import Json, camel
 from .gemini_schema import json_schema_of, put_schema
+from .notes import Note
 
 _NATIVE: Final = frozenset(
     {"googleSearch", "googleSearchRetrieval", "googleMaps", "codeExecution", "urlContext", "fileSearch", "computerUse"}

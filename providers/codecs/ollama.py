@@ -16,13 +16,13 @@ from ...pipeline.call import Call
 from ...pipeline.errors import APIStatusError, BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, EmbeddingsRequest, Response, assemble_chat
 from ..codec import Encoded
-from .anthropic_json import write_json
-from .anthropic_notes import notes_of
+from .notes import notes_of
 from .ollama_errors import status_error
 from .ollama_inbound import canonical_request
 from .ollama_request import chat_body, embed_body
 from .ollama_response import decode_chat, decode_embeddings
 from .ollama_stream import OllamaDecoder
+from .plain_json import write_json
 
 _HEADERS: Final = {"content-type": "application/json"}
 

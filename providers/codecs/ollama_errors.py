@@ -23,7 +23,7 @@ from ...pipeline.errors import (
 )
 from ..redaction import safe_message
 from ..retry_after import retry_after_s, seconds_in_message
-from .anthropic_json import json_object
+from .plain_json import json_object
 
 _MISSING: Final = re.compile(r"""model\s+["']?([\w./:-]+)["']?\s*(?:not found|, try pulling)""", re.IGNORECASE)
 _TOO_LONG: Final = re.compile(

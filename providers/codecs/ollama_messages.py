@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...pipeline.types import ImagePart, Message, Part, RefusalPart, TextPart
-from .anthropic_notes import Note
+from .notes import Note
 from .ollama_tools import sent_call
 
 Json = dict[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 
 from ...pipeline.errors import ResponseValidationError
 from ..codec import Encoded
-from .anthropic_json import json_object, write_json
 from .ollama_errors import body_error
+from .plain_json import json_object, write_json
 
 Json = dict[str, Any]
 

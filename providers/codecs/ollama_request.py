@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ...pipeline.errors import BadRequestError
 from ...pipeline.types import ChatRequest, EmbeddingsRequest
-from .anthropic_notes import Note
+from .notes import Note
 from .ollama_messages import conversation
 from .ollama_tools import tools_of
 

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from ...pipeline.call import Call
 from ...pipeline.errors import ResponseValidationError
 from ...pipeline.types import ChatResponse, EmbeddingsResponse, FinishReason
-from .anthropic_json import json_object
 from .ollama_errors import body_error
 from .ollama_tools import call_fields
 from .ollama_usage import durations_of, usage_of
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

@@ -11,12 +11,12 @@ from typing import Any
 from ...pipeline.call import Call
 from ...pipeline.errors import APIError, StreamInterruptedError
 from ...pipeline.types import ChatChunk, ChoiceDelta, Delta, FunctionDelta, ToolCallDelta
-from .anthropic_json import json_object
 from .ollama_errors import body_error
 from .ollama_lines import LineDecoder
 from .ollama_response import created_s, finish_of, message_of, no_answer
 from .ollama_tools import call_fields
 from .ollama_usage import durations_of, usage_of
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

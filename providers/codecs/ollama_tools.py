@@ -11,8 +11,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from ...pipeline.types import ChatRequest, Tool, ToolCall
-from .anthropic_json import json_object
-from .anthropic_notes import Note
+from .notes import Note
+from .plain_json import json_object
 
 Json = dict[str, Any]
 

@@ -12,9 +12,9 @@ from ...pipeline.errors import APIStatusError, BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
 from ..codec import Encoded
 from ..dialect import OPENAI, Dialect
-from .anthropic_json import write_json
-from .anthropic_notes import notes_of
+from .notes import notes_of
 from .openai_errors import error_of_status
+from .plain_json import write_json
 from .responses_answer import decode_response
 from .responses_request import responses_body
 from .responses_stream import ResponsesDecoder

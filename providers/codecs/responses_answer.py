@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from ...pipeline.errors import APIError, InternalServerError, ResponseValidationError
 from ...pipeline.types import ChatResponse, FinishReason, Usage
-from .anthropic_json import json_object
 from .openai_errors import error_in_body
+from .plain_json import json_object
 from .responses_items import fields_of
 
 if TYPE_CHECKING:

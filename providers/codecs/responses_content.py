@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..dialect import Dialect
-    from .anthropic_notes import Note
+    from .notes import Note
 
 Item = dict[str, Any]
 

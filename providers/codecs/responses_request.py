@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...pipeline.types import ChatRequest, Message
     from ..dialect import Dialect
-    from .anthropic_notes import Note
+    from .notes import Note
 
 INSTRUCTIONS: Final = "instructions"
 """The type of a mark in `provider_blocks`: this system message was the request's `instructions`."""

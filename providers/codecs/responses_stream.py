@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...pipeline.errors import APIError, ResponseValidationError, StreamInterruptedError
 from ...pipeline.types import ChatChunk, ChoiceDelta, Delta
 from ..sse import Event, EventDecoder
-from .anthropic_json import json_object
+from .plain_json import json_object
 from .responses_answer import created_of, extras_of, failure, finish_of, raise_failure, usage_of
 from .responses_items import layout_of
 from .responses_open import Growth, OpenItem

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ...pipeline.types import ChatRequest, Tool
     from ..dialect import Dialect
-    from .anthropic_notes import Note
+    from .notes import Note
     from .responses_content import Item
 
 _NO_PARAMETERS: Final = {"type": "object", "properties": {}}

@@ -10,7 +10,7 @@ from ...pipeline.types import Message, ReasoningBlock, ToolCall
 from .responses_items import CALLS, PARAGRAPH
 
 if TYPE_CHECKING:
-    from .anthropic_notes import Note
+    from .notes import Note
     from .responses_content import Item
 
 _CALL_ID_CHARS: Final = 64

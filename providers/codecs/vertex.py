@@ -16,8 +16,8 @@ from ...pipeline.errors import APIStatusError, ConfigError
 from ...pipeline.types import ChatChunk, ChatResponse, assemble_chat
 from ..codec import Decoder, Encoded
 from .anthropic import AnthropicCodec
-from .anthropic_json import json_object
 from .gemini import GeminiCodec, encoded_body, verb_of
+from .plain_json import json_object
 
 API_VERSION: Final = "v1"
 _PUBLISHERS: Final = "publishers/"

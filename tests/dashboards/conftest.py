@@ -89,7 +89,11 @@ class Load:
 
     def _demonstration(self, server: SimulatedServer) -> Pipeline:
         tour = demo_pipeline(
-            server.openai_base_url, server.base_url, telemetry=Telemetry(registry=self.registry), ledger=Ledger(), waits=False
+            server.openai_base_url,
+            server.base_url,
+            telemetry=Telemetry(registry=self.registry),
+            ledger=Ledger(),
+            waits=False,
         )
         assert tour.telemetry is not None
         tour.telemetry.send_traces(span_exporters=[self.kept])

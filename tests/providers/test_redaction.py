@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from glassway.providers.redaction import MASK, MESSAGE_CHARS, safe_message
 
 KEYS = [

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from glassway.pipeline.errors import ConfigError
 from glassway.stores import DiskStore, MemoryStore, Store, make_store
 

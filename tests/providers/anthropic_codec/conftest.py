@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import anthropic.types
 import anthropic.types.beta
 import pytest
+from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.facts import TRANSLATION
 from glassway.pipeline.types import ChatRequest
 from glassway.providers.codecs.anthropic import AnthropicCodec
 from glassway.testing import FakeClock
-from jsonschema import Draft202012Validator
-from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

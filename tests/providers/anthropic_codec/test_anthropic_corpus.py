@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anthropic
 import httpx2
 import pytest
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import APIStatusError, StreamInterruptedError
 from glassway.pipeline.types import ChatRequest, ChatResponse, Message

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import BadRequestError
 from glassway.pipeline.facts import TRANSLATION

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import (
     APIStatusError,

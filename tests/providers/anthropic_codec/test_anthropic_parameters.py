@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+
 from glassway.pipeline.facts import TRANSLATION
 from glassway.providers.codecs.anthropic import AnthropicCodec
 

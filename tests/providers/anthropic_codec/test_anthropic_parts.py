@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 import pytest
+
 from glassway.providers.codecs.anthropic import AnthropicCodec
 
 CODEC = AnthropicCodec()

@@ -7,6 +7,9 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import (
     APIError,
@@ -19,8 +22,6 @@ from glassway.pipeline.errors import (
 from glassway.pipeline.types import ChatChunk, ChatRequest, ChatResponse
 from glassway.providers.codecs.anthropic import AnthropicCodec
 from glassway.testing import FakeClock
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CODEC = AnthropicCodec()
 CALL = Call.start(

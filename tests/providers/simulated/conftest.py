@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import anthropic
 import openai
 import pytest
+
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 
 NOW_S = 1_750_000_000

@@ -2,13 +2,14 @@
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from glassway.providers.simulated.dice import Dice, digest_of
 from glassway.providers.simulated.phrases import reply_to
 from glassway.providers.simulated.prompt import count_tokens, first_tokens
 from glassway.providers.simulated.schema import instance_of
 from glassway.providers.simulated.script import fragments_of, pieces_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TREE = {
     "$defs": {

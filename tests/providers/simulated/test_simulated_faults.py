@@ -8,6 +8,7 @@ import httpx
 import httpx2
 import openai
 import pytest
+
 from glassway.providers.simulated import Fault, FaultPlan, SimulatedTransport, SimulatedVendor, Timing, parse_faults
 from glassway.providers.simulated.faults import split_model
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+
 from glassway.providers.simulated import Fault, SimulatedServer, SimulatedVendor, Timing
 
 HELLO = [{"role": "user", "content": "Tell me something."}]

@@ -5,6 +5,9 @@ import json
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from glassway.providers.simulated import (
     Fault,
     RequestLog,
@@ -14,8 +17,6 @@ from glassway.providers.simulated import (
     SimulatedVendor,
     Timing,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 CHAT = "https://api.openai.com/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Tell me something."}]
