@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from ..pipeline.call import Call
 from ..pipeline.delivery import Deliverer, Recipient, Sink
@@ -13,12 +13,11 @@ from ..pipeline.errors import ConfigError
 from ..pipeline.outcome import Outcome
 from ..pipeline.plan import Rule
 from ..pipeline.record import Record
-from ..pipeline.stream import Handler, Reply, Stream
+from ..pipeline.stream import Block, Handler, Reply, Stream
 from ..pipeline.types import Request, Response
 
 
-@dataclass(frozen=True, slots=True)
-class CallEvent:
+class CallEvent(NamedTuple):
     """What a callback is told.
 
     `request` is what this stage was handed, `response` what the caller got (of a failed stream, the part that had
@@ -82,7 +81,7 @@ class Callbacks:
             call.when_recorded(_Listener(self, event, loop))
         reply = await call_next(call)
         if self.on_chunk and isinstance(reply, Stream):
-            reply.map(lambda chunk: self._pass(event, chunk, loop))
+            reply.map_blocks(lambda block: self._pass(event, block, loop))
         return reply
 
     async def aclose(self) -> None:
@@ -94,9 +93,10 @@ class Callbacks:
         """Whether an earlier try of the same call brought us here: a call ends once."""
         return any(isinstance(observer, _Listener) and observer.stage is self for observer in call.state.recorded)
 
-    def _pass(self, event: CallEvent, chunk: Any, loop: asyncio.AbstractEventLoop) -> Any:
-        self._offer(replace(event, event="chunk", chunk=chunk), loop)
-        return chunk
+    def _pass(self, event: CallEvent, block: Block, loop: asyncio.AbstractEventLoop) -> Block:
+        for chunk in block:
+            self._offer(CallEvent("chunk", event.call_id, event.request, chunk=chunk), loop)
+        return block
 
     def ended(self, event: CallEvent, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
         """Tell how the call that began with `event` has ended."""
@@ -111,7 +111,7 @@ class Callbacks:
             self._deliverer.offer(recipient, event, loop)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class _Listener:
     stage: Callbacks
     event: CallEvent

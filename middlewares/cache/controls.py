@@ -22,20 +22,22 @@ class Controls(NamedTuple):
 
 
 NO_CONTROLS = Controls()
+_NAMES = frozenset(Controls._fields)
 
 
 def controls_of(said: Mapping[str, Any]) -> Controls:
     """Read `options.cache`. Raises `ConfigError` for a name that we do not know and a value of the wrong kind."""
     if not said:
         return NO_CONTROLS
-    unknown = sorted(set(said).difference(Controls._fields))
-    if unknown:
+    if not _NAMES.issuperset(said):
+        unknown = sorted(set(said) - _NAMES)
         raise ConfigError(f"options.cache: expected {', '.join(Controls._fields)}; found {', '.join(unknown)}.")
+    controls = Controls(**said)
     for name in ("no_cache", "no_store"):
-        if not isinstance(said.get(name, False), bool):
+        if not isinstance(getattr(controls, name), bool):
             raise ConfigError(f"options.cache.{name}: expected true or false, found {type(said[name]).__name__}.")
-    check_ttl("options.cache.ttl_s", said.get("ttl_s"))
-    return Controls(**said)
+    check_ttl("options.cache.ttl_s", controls.ttl_s)
+    return controls
 
 
 def check_ttl(path: str, ttl_s: object) -> None:

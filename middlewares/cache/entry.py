@@ -25,7 +25,7 @@ Answer = Response | tuple[ChatChunk, ...]
 
 _CHUNK_TYPES = (ChatChunk, ChoiceDelta, Delta, ToolCallDelta, FunctionDelta, ReasoningDelta)
 
-FORMAT = f"1-{crc32(repr([kind._fields for kind in _CHUNK_TYPES]).encode()):08x}"
+FORMAT = f"2-{crc32(repr([kind._fields for kind in _CHUNK_TYPES]).encode()):08x}"
 """Chunks are written by position: a change of their fields is another format, and entries of the old one are not found."""
 
 
@@ -74,28 +74,41 @@ def _response_class(operation: str) -> type[Response]:
 
 
 def _chunk_bytes(chunks: Sequence[ChatChunk]) -> bytes:
-    """`[head, row ...]`. Nearly all chunks add text and nothing else: of those, the row is the text."""
-    head = chunks[0][:3]
-    return to_json([head, *(_row(head, chunk) for chunk in chunks)])
+    """`[head, row ...]`. Nearly all chunks add text to the first choice and nothing else: of those, the row is the text."""
+    usual = chunks[len(chunks) // 2]
+    return to_json([(*usual[:3], usual.extra), *[_row(usual, chunk) for chunk in chunks]])
 
 
-def _row(head: tuple[str, str, int], chunk: ChatChunk) -> str | tuple[object, ...]:
-    text = chunk.text
-    if chunk == _text_chunk(head, text):
-        return text
+def _row(usual: ChatChunk, chunk: ChatChunk) -> str | tuple[object, ...]:
+    if _adds_only_text(chunk) and chunk[:3] == usual[:3] and chunk.extra == usual.extra:
+        return chunk.text
     if chunk.usage is None:
         return chunk
     # Usage knows which of its fields were set; written as a model it would forget that.
     return tuple((chunk._asdict() | {"usage": chunk.usage.to_dict()}).values())
 
 
-def _text_chunk(head: tuple[str, str, int], text: str) -> ChatChunk:
-    return ChatChunk(head[0], head[1], head[2], (ChoiceDelta(0, Delta(None, text)),))
+_NO_END = ChoiceDelta()[2:]
+_ONLY_TEXT = Delta()[2:]
+
+
+def _adds_only_text(chunk: ChatChunk) -> bool:
+    if len(chunk.choices) != 1 or chunk.usage is not None:
+        return False
+    choice = chunk.choices[0]
+    role, content = choice.delta[:2]
+    texts = role is None and isinstance(content, str) and choice.delta[2:] == _ONLY_TEXT
+    return texts and choice.index == 0 and choice[2:] == _NO_END
 
 
 def _chunks(body: Sequence[Any]) -> tuple[ChatChunk, ...]:
-    head, *rows = body
-    return tuple(_text_chunk(head, row) if isinstance(row, str) else _chunk(row) for row in rows)
+    (name, model, created, extra), *rows = body
+    return tuple(
+        ChatChunk(name, model, created, (ChoiceDelta(0, Delta(None, row)),), None, extra)
+        if isinstance(row, str)
+        else _chunk(row)
+        for row in rows
+    )
 
 
 def _chunk(row: Sequence[Any]) -> ChatChunk:

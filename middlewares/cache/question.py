@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, CacheVerdict
@@ -16,8 +16,7 @@ from .flight import Flight, Landed, Word
 from .shelf import Shelf, trace_id_of
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """One call that the store could not answer."""
 
     shelf: Shelf
@@ -77,11 +76,11 @@ class Question:
         """Take the chunks as they leave this stage, and keep them before the stream says that it is complete."""
         chunks: list[ChatChunk] = []
 
-        def note(chunk: ChatChunk) -> ChatChunk:
-            chunks.append(chunk)
-            return chunk
+        def note(block: Block) -> Block:
+            chunks.extend(block)
+            return block
 
-        stream.map(note)
+        stream.map_blocks(note)
         stream.attend(lambda source, _: _Followed(source, lambda: self._keep(tuple(chunks))))
         if flight is not None:
             stream.when_done(lambda outcome: flight.end(self._landed(tuple(chunks)), outcome))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from typing import ClassVar
 
@@ -110,7 +111,7 @@ class Cache:
             key = cache_key(call, namespace=self.namespace, further=further, secret=self._secret)
             reason = "the request cannot be written as JSON"
         if key is None:
-            call.set(CACHE, CacheVerdict("bypassed", reason=reason))
+            call.set(CACHE, _bypassed(reason))
         return key
 
     def _passes_by(self, call: Call, controls: Controls) -> str:
@@ -138,3 +139,8 @@ class Cache:
             return await question.lead(flight, call_next)
         reply = question.shared(word) if isinstance(word, Landed) else None
         return reply if reply is not None else await question.ask(call_next)
+
+
+@lru_cache(maxsize=32)
+def _bypassed(reason: str) -> CacheVerdict:
+    return CacheVerdict("bypassed", reason=reason)

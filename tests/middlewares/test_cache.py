@@ -196,6 +196,39 @@ async def test_everything_that_a_chunk_can_hold_survives(store: Store) -> None:
     assert chunks[-1].usage.to_dict() == RICH[-1].usage.to_dict()  # type: ignore[union-attr]
 
 
+def fingerprinted(text: str | None, at: int, **fields: Any) -> ChatChunk:
+    return ChatChunk(
+        "id",
+        "m",
+        7,
+        (ChoiceDelta(0, Delta(content=text), **fields),),
+        None,
+        {"system_fingerprint": "fp", "at": at // 90},
+    )
+
+
+LIKE_EACH_OTHER = (
+    ChatChunk("id", "m", 7, (ChoiceDelta(0, Delta("assistant", "")),)),
+    *[fingerprinted(f" {at}", at) for at in range(99)],
+    ChatChunk("id", "m2", 7, (ChoiceDelta(0, Delta(content="other")),), None, {"system_fingerprint": "fp", "at": 0}),
+    fingerprinted("", 1),
+    fingerprinted("second", 1, extra={"k": 1}),
+    fingerprinted(None, 1, finish_reason="stop"),
+)
+
+
+async def test_chunks_that_are_like_each_other_survive_and_take_little_room() -> None:
+    async def vendor(_: Call) -> Reply:
+        return Stream(Chunks(LIKE_EACH_OTHER), assemble_chat)
+
+    pipeline = Pipeline([Cache(store=MemoryStore(), max_entry_bytes=2500)], vendor)
+    await (await pipeline.send(ask(stream=True))).response()  # type: ignore[union-attr]
+    reply = await pipeline.send(ask(stream=True))
+    assert isinstance(reply, Stream)
+    assert tuple([chunk async for chunk in reply]) == LIKE_EACH_OTHER
+    assert (await reply.response()).record.facts["cache"].verdict == "hit"  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 async def test_everything_that_a_response_can_hold_survives(store: Store, stream: bool) -> None:
     pipeline = Pipeline([Cache(store=store)], rich)
@@ -235,7 +268,7 @@ async def test_an_answer_in_parts_cannot_be_streamed_and_is_asked_for_again() ->
 
 
 def key_of(request: Request, *, clock: FakeClock | None = None, **options: Any) -> str | None:
-    return cache_key(Call.start(request, options=CallOptions(**options), known=frozenset({"fake", "other"})))
+    return cache_key(Call.start(request, options=CallOptions(**options), known={"other": "other", "fake": "fake"}))
 
 
 @pytest.mark.parametrize(
