@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..pipeline.call import Call
 from ..pipeline.errors import APIError, MissingExtraError
@@ -84,3 +84,16 @@ class NotInstalled:
     def error(self, status_code: int, headers: Mapping[str, str], body: bytes) -> APIError:  # noqa: ARG002 - as above
         """As `encode`."""
         raise self._missing
+
+
+@runtime_checkable
+class CountsTokens(Protocol):
+    """What a codec is besides whose vendor counts a prompt's tokens at an endpoint of its own."""
+
+    def encode_count(self, call: Call) -> Encoded:
+        """The vendor's request to count the tokens of `call.request`."""
+        ...
+
+    def decode_count(self, body: bytes) -> int:
+        """The count. Raises `ResponseValidationError` where there is none."""
+        ...

@@ -10,12 +10,13 @@ from pydantic import SecretStr
 from pydantic_core import from_json
 
 from ..pipeline.attempts import traceparent
-from ..pipeline.errors import APIError, ConfigError, ResponseValidationError
+from ..pipeline.call import NO_OPTIONS, Call
+from ..pipeline.errors import APIError, BadRequestError, ConfigError, ResponseValidationError
 from ..pipeline.parts import PartLimits
 from ..pipeline.stream import Reply, Stream
 from .addressing import Address, authorization, lower_names, masked_headers, masked_url, port_of
 from .body import Body, BodySource, connection_error
-from .codec import Encoded
+from .codec import CountsTokens, Encoded
 from .models import model_ids
 from .request_id import request_id
 from .transport import Transports
@@ -23,7 +24,8 @@ from .transport import Transports
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..pipeline.call import Call
+    from ..pipeline.call import CallOptions
+    from ..pipeline.types import ChatRequest
     from .catalogue import Row
     from .codec import Codec
 
@@ -203,6 +205,35 @@ class HTTPProvider:
                 return await self._models(request)
         except TimeoutError as error:
             raise connection_error(error, url) from error
+
+    async def count_tokens(self, request: ChatRequest, options: CallOptions = NO_OPTIONS) -> int:
+        """The vendor's own count of a prompt's tokens, tools included. Waits at most three times `connect_s`, if `options` say nothing else.
+
+        Raises like a call does, and `BadRequestError` where the vendor has no such endpoint: `estimate_tokens` is for those.
+        """
+        if not isinstance(self.codec, CountsTokens):
+            raise BadRequestError(
+                f"Expected a vendor that counts tokens, found {self.name}. Estimate them: estimate_tokens()."
+            )
+        call = Call.start(request, options=options, known=frozenset({self.name}), timeout_s=3 * self._connect_s)
+        encoded = self.codec.encode_count(call)
+        url = self._address.place(call, encoded.path)
+        try:
+            async with asyncio.timeout(call.remaining_s()):
+                asked = _request(encoded, url, self._all_headers(call, encoded), self._timeouts(call))
+                await self._sign(asked, call)
+                return self.codec.decode_count(await self._good_answer(asked, call))
+        except TimeoutError as error:
+            raise connection_error(error, url) from error
+
+    async def _good_answer(self, request: httpx.Request, call: Call) -> bytes:
+        body = await self._send(request)
+        try:
+            if body.status_code != 200:
+                raise await self._status_error(body, call)
+            return await body.read()
+        finally:
+            await body.aclose()
 
     async def _models(self, request: httpx.Request) -> tuple[str, ...]:
         body = await self._send(request)

@@ -301,18 +301,15 @@ def test_a_stream_of_nothing_is_cut(operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", STREAMS)
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"data: {\n\n",
-        b"data: []\n\n",
-        b'data: {"type": "transcript.text.delta", "delta": "x", "logprobs": 1}\n\n',
-        b"data: [DONE]\n\n",
-    ],
-)
+@pytest.mark.parametrize("body", [b"data: {\n\n", b"data: []\n\n", b"data: [DONE]\n\n", b'data: {"type": "other"}\n\n'])
 def test_nonsense_inside_a_stream_is_our_error(operation: str, body: bytes) -> None:
     with pytest.raises(APIError):
-        streamed(operation, body + b"data: {\n\n" if operation != "transcription" else body)
+        streamed(operation, body + b" " * 20)
+
+
+def test_fields_of_other_types_inside_a_stream() -> None:
+    with pytest.raises(ResponseValidationError, match="other types"):
+        streamed("transcription", events({"type": "transcript.text.delta", "delta": "x", "logprobs": 1}))
 
 
 def test_errors_never_hold_what_was_asked() -> None:
