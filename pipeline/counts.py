@@ -20,6 +20,8 @@ class Counts(NamedTuple):
 
 def counts_of(usage: Usage) -> Counts:
     """What `usage` counts. Never negative; the parts never exceed the whole, and contradictions are read the way that bills more."""
+    if usage.model_extra and (billed := _billed(usage.model_extra.get("billed_units"))) is not None:
+        return billed
     prompt, completion, all_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
     read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
     cached, written = (read.cached_tokens or 0, read.cache_write_tokens or 0) if read else (0, 0)
@@ -35,6 +37,20 @@ def counts_of(usage: Usage) -> Counts:
     prompt_parts = _prompt_parts(read, prompt, cached, written) if read else ()
     completion_parts = _completion_parts(spent, completion, reasoning) if spent else ()
     return Counts(prompt, completion, prompt_parts, completion_parts, anomalies)
+
+
+def _billed(units: object) -> Counts | None:
+    """What a vendor says it bills, where that is less than it read: Cohere adds a preamble of its own that is free.
+
+    Source: https://docs.cohere.com/docs/how-does-cohere-pricing-work
+    """
+    if not isinstance(units, dict) or not {"input_tokens", "output_tokens"} & units.keys():
+        return None
+    return Counts(_number(units.get("input_tokens")), _number(units.get("output_tokens")), (), (), ())
+
+
+def _number(count: object) -> int:
+    return int(count) if isinstance(count, (int, float)) and count > 0 else 0
 
 
 def _prompt_parts(details: PromptTokensDetails, prompt: int, cached: int, written: int) -> Sequence[tuple[str, int]]:

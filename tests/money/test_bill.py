@@ -237,3 +237,17 @@ def test_nonsense_is_never_negative_and_never_exact(counted: Usage) -> None:
 
 def test_no_tokens_at_a_price_cost_nothing() -> None:
     assert bill(usage(), PLAIN).amount_usd == 0
+
+
+def test_what_the_vendor_bills_wins_over_what_it_read() -> None:
+    usage = Usage.model_validate(
+        {
+            "prompt_tokens": 1563,
+            "completion_tokens": 20,
+            "total_tokens": 1583,
+            "billed_units": {"input_tokens": 47.0, "output_tokens": 20.0},
+        }
+    )
+    cost = bill(usage, Price(Rates(input=Decimal("2.5"), output=Decimal(10))))
+    assert [(line.item, line.tokens) for line in cost.lines] == [("input", 47), ("output", 20)]
+    assert (cost.amount_usd, cost.status) == (Decimal("0.0003175"), "exact")
