@@ -133,11 +133,10 @@ def _priced(
     if usage is not None and vendor and source == "provider" and (amount := reported(usage, vendor)) is not None:
         line = CostLine("reported", amount, attempt=attempt)
         return Cost(amount, "exact", (line,), price_table=vendor, usage_source=source)
-    target = _target(sought.provider or vendor, next(name for name in reversed(sought.names) if name))
     price = find_price(table, sought, at) if usage is not None else None
     if usage is None or price is None:
-        return Cost(None, "unpriced", usage_source=source, unpriced=(target,))
-    return bill(usage, price, target=target, source=source, attempt=attempt)
+        return Cost(None, "unpriced", usage_source=source, unpriced=(sought.target,))
+    return bill(usage, price, target=sought.target, source=source, attempt=attempt)
 
 
 def _unsent(call: Call, outcome: Outcome, table: PriceTable, at: datetime) -> Cost:

@@ -147,8 +147,7 @@ class CostLine(NamedTuple):
     """The number of the attempt that it is for; 0 where there is none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a call costs, with provenance. `amount_usd` None means unknown: an unknown price is never 0."""
 
     amount_usd: Decimal | None

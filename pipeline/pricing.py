@@ -109,6 +109,13 @@ class Sought(NamedTuple):
     provider: str | None = None
     """The user's own name of the vendor: prices of the user's own may go by it, published ones do not."""
 
+    @property
+    def target(self) -> str:
+        """What was asked for, as `vendor/model`."""
+        name = self.names[-1] or next(filter(None, reversed(self.names)), "")
+        provider = self.provider or self.vendor
+        return f"{provider}/{name}" if provider else name
+
 
 def find_price(table: PriceTable, sought: Sought, at: datetime) -> Price | None:
     """The first price among the names. A price of the user's own wins over the table's, whichever name it is for."""
