@@ -251,10 +251,8 @@ def test_a_picture_of_nothing_is_refused() -> None:
         encoded(ImageRequest(model="m"))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.codec == "openai"], ids=lambda row: row.name)
 def test_each_vendor_is_asked_only_for_what_it_has(row: Any) -> None:
-    if row.codec != "openai":
-        pytest.skip("another protocol")
     every = [
         EmbeddingsRequest(model="m", input="x"), ImageRequest(model="m", prompt="x"), SpeechRequest(model="m", input="x"),
         TranscriptionRequest(model="m", file=File(data=WAV)), ModerationRequest(model="m", input="x"),
