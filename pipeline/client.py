@@ -47,10 +47,20 @@ class Client(Lookups, Pictures, Sounds, Tooling):
     # -- chat
 
     @overload
-    def completion(self, model: str, messages: Messages, *, stream: Literal[False] = False, options: CallOptions = ..., **params: Any) -> ChatResponse: ...
+    def completion(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        stream: Literal[False] = False,
+        options: CallOptions = ...,
+        **params: Any,
+    ) -> ChatResponse: ...
 
     @overload
-    def completion(self, model: str, messages: Messages, *, stream: Literal[True], options: CallOptions = ..., **params: Any) -> SyncStream[ChatResponse]: ...
+    def completion(
+        self, model: str, messages: Messages, *, stream: Literal[True], options: CallOptions = ..., **params: Any
+    ) -> SyncStream[ChatResponse]: ...
 
     def completion(
         self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = NO_OPTIONS, **params: Any
@@ -63,10 +73,20 @@ class Client(Lookups, Pictures, Sounds, Tooling):
         return SyncStream(reply) if isinstance(reply, Stream) else reply
 
     @overload
-    async def acompletion(self, model: str, messages: Messages, *, stream: Literal[False] = False, options: CallOptions = ..., **params: Any) -> ChatResponse: ...
+    async def acompletion(
+        self,
+        model: str,
+        messages: Messages,
+        *,
+        stream: Literal[False] = False,
+        options: CallOptions = ...,
+        **params: Any,
+    ) -> ChatResponse: ...
 
     @overload
-    async def acompletion(self, model: str, messages: Messages, *, stream: Literal[True], options: CallOptions = ..., **params: Any) -> Stream: ...
+    async def acompletion(
+        self, model: str, messages: Messages, *, stream: Literal[True], options: CallOptions = ..., **params: Any
+    ) -> Stream: ...
 
     async def acompletion(
         self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = NO_OPTIONS, **params: Any
@@ -75,10 +95,14 @@ class Client(Lookups, Pictures, Sounds, Tooling):
         return await self._send(self._chat_request(model, messages, stream, options, params))
 
     @overload
-    def chat(self, model: str, prompt: str, *, system: str | None = None, stream: Literal[False] = False, **params: Any) -> ChatResponse: ...
+    def chat(
+        self, model: str, prompt: str, *, system: str | None = None, stream: Literal[False] = False, **params: Any
+    ) -> ChatResponse: ...
 
     @overload
-    def chat(self, model: str, prompt: str, *, system: str | None = None, stream: Literal[True], **params: Any) -> SyncStream[ChatResponse]: ...
+    def chat(
+        self, model: str, prompt: str, *, system: str | None = None, stream: Literal[True], **params: Any
+    ) -> SyncStream[ChatResponse]: ...
 
     def chat(
         self, model: str, prompt: str, *, system: str | None = None, stream: bool = False, **params: Any
@@ -87,10 +111,14 @@ class Client(Lookups, Pictures, Sounds, Tooling):
         return self.completion(model, chat_messages(prompt, system), stream=stream, **params)  # type: ignore[call-overload, no-any-return]  # a plain bool
 
     @overload
-    async def achat(self, model: str, prompt: str, *, system: str | None = None, stream: Literal[False] = False, **params: Any) -> ChatResponse: ...
+    async def achat(
+        self, model: str, prompt: str, *, system: str | None = None, stream: Literal[False] = False, **params: Any
+    ) -> ChatResponse: ...
 
     @overload
-    async def achat(self, model: str, prompt: str, *, system: str | None = None, stream: Literal[True], **params: Any) -> Stream: ...
+    async def achat(
+        self, model: str, prompt: str, *, system: str | None = None, stream: Literal[True], **params: Any
+    ) -> Stream: ...
 
     async def achat(
         self, model: str, prompt: str, *, system: str | None = None, stream: bool = False, **params: Any
@@ -98,7 +126,9 @@ class Client(Lookups, Pictures, Sounds, Tooling):
         """`chat`, on the running event loop."""
         return await self.acompletion(model, chat_messages(prompt, system), stream=stream, **params)  # type: ignore[call-overload, no-any-return]  # as above
 
-    def parse(self, into: type[ParsedT], model: str, prompt: str | Messages, *, repairs: int = 0, **params: Any) -> ParsedT:
+    def parse(
+        self, into: type[ParsedT], model: str, prompt: str | Messages, *, repairs: int = 0, **params: Any
+    ) -> ParsedT:
         """Ask for an answer of the shape of a pydantic model, and return a validated instance.
 
         `repairs`: how often the model may correct an answer that does not validate (each is a call of its own).
@@ -106,7 +136,9 @@ class Client(Lookups, Pictures, Sounds, Tooling):
         """
         return run_sync(self._parse, into, model, prompt, repairs, params)
 
-    async def aparse(self, into: type[ParsedT], model: str, prompt: str | Messages, *, repairs: int = 0, **params: Any) -> ParsedT:
+    async def aparse(
+        self, into: type[ParsedT], model: str, prompt: str | Messages, *, repairs: int = 0, **params: Any
+    ) -> ParsedT:
         """`parse`, on the running event loop."""
         return await self._parse(into, model, prompt, repairs, params)
 
@@ -116,10 +148,18 @@ class Client(Lookups, Pictures, Sounds, Tooling):
     def explain(self) -> Plan: ...
 
     @overload
-    def explain(self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = ..., **params: Any) -> DryRun: ...
+    def explain(
+        self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = ..., **params: Any
+    ) -> DryRun: ...
 
     def explain(
-        self, model: str | None = None, messages: Messages = (), *, stream: bool = False, options: CallOptions = NO_OPTIONS, **params: Any
+        self,
+        model: str | None = None,
+        messages: Messages = (),
+        *,
+        stream: bool = False,
+        options: CallOptions = NO_OPTIONS,
+        **params: Any,
     ) -> Plan | DryRun:
         """The pipeline's plan; or, with a request, a dry run of it."""
         if model is None:
@@ -144,14 +184,18 @@ class Client(Lookups, Pictures, Sounds, Tooling):
         run_sync(self.pipeline.open)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     async def __aenter__(self) -> Self:
         await self.pipeline.open()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -159,9 +203,13 @@ class Client(Lookups, Pictures, Sounds, Tooling):
 
     # -- inside
 
-    def _chat_request(self, model: str, messages: Messages, stream: bool, options: CallOptions, params: dict[str, Any]) -> Params:
+    def _chat_request(
+        self, model: str, messages: Messages, stream: bool, options: CallOptions, params: dict[str, Any]
+    ) -> Params:
         if isinstance(messages, (str, bytes, Mapping)):
-            raise TypeError(f"messages: expected a list of messages, found {type(messages).__name__}. For one question there is chat().")
+            raise TypeError(
+                f"messages: expected a list of messages, found {type(messages).__name__}. For one question there is chat()."
+            )
         target, defaults = self.registry.resolve(model)
         fields, options = split_params({**defaults, **params}, options)
         return Params(ChatRequest(model=target, messages=tuple(messages), stream=stream, **fields), options)
@@ -169,11 +217,15 @@ class Client(Lookups, Pictures, Sounds, Tooling):
     async def _send(self, params: Params) -> ChatResponse | Stream:
         return cast("ChatResponse | Stream", await self.pipeline.send(params.request, params.options))
 
-    async def _parse(self, into: type[ParsedT], model: str, prompt: str | Messages, repairs: int, params: dict[str, Any]) -> ParsedT:
+    async def _parse(
+        self, into: type[ParsedT], model: str, prompt: str | Messages, repairs: int, params: dict[str, Any]
+    ) -> ParsedT:
         if repairs < 0:
             raise ConfigError(f"repairs: expected a whole number from 0, found {repairs}.")
         if params.get("stream"):
-            raise ConfigError("stream: an answer is parsed when it is whole. Leave it out, or read the stream with completion().")
+            raise ConfigError(
+                "stream: an answer is parsed when it is whole. Leave it out, or read the stream with completion()."
+            )
         messages = ask_for(prompt)
         for left in range(repairs, -1, -1):
             response = await self.acompletion(model, messages, response_format=schema_format(into), **params)

@@ -25,11 +25,7 @@ def model_ids(body: bytes) -> tuple[str, ...]:
     entries = _entries(data) if isinstance(data, dict) else data
     if not isinstance(entries, list):
         raise ResponseValidationError("Expected a list of models, found JSON without one. Is base_url right?")
-    return tuple(
-        _NAMESPACE.sub("", str(_id(entry)))
-        for entry in entries
-        if isinstance(entry, dict) and _id(entry)
-    )
+    return tuple(_NAMESPACE.sub("", str(_id(entry))) for entry in entries if isinstance(entry, dict) and _id(entry))
 
 
 def _id(entry: dict[str, Any]) -> Any:
