@@ -51,6 +51,7 @@ class HTTPProvider:
     `base_url`, `headers`: instead of, and beside, the row's. Options of a call override all three.
     `transport`: any httpx transport, used as it is and not closed; by default one pool per event loop. Redirects are
     not followed and proxy variables not read: a transport that does so can be given.
+    `fast`: whether the faster transport of the `fast` extra is used (see `Transports`); None: where it is installed.
     `name`: how models are addressed (`name/model`), where two providers of a vendor are in one pipeline.
     `max_response_bytes`: decompressed; a longer answer, streamed or not, is a `ResponseValidationError`.
     `connect_s`: the most seconds for a new connection; the call's deadline and limits hold besides.
@@ -68,6 +69,7 @@ class HTTPProvider:
         name: str | None = None,
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         connect_s: float = CONNECT_S,
+        fast: bool | None = None,
     ) -> None:
         if max_response_bytes < 1 or connect_s <= 0:
             raise ConfigError(
@@ -82,7 +84,7 @@ class HTTPProvider:
             **row.headers,
             **lower_names(headers or {}),
         }
-        self._transports = Transports(transport)
+        self._transports = Transports(transport, fast=fast)
         self._max_response_bytes = max_response_bytes
         self._connect_s = connect_s
 

@@ -38,6 +38,7 @@ class Settings(TypedDict, total=False):
     name: str | None
     max_response_bytes: int
     connect_s: float
+    fast: bool | None
 
 
 class VendorSettings(Settings, total=False):
