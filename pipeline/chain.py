@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .call import Call
 from .errors import StageError
 from .stream import Handler, Middleware, Reply, Stream
+from .trace import Frame
 from .types import Response
 
 
@@ -62,7 +63,8 @@ def _metered(index: int, name: str, stage: Middleware, call_next: Handler) -> Ha
         trace, outer = call.state.trace, call.frame
         if trace is None or outer is None or outer.end_ns:
             raise _too_late(name)
-        frame = trace.open(index, outer)
+        frame = Frame(index, outer, trace.now_ns())
+        trace.frames.append(frame)
         try:
             reply = await stage(call.in_frame(frame), call_next)
         except BaseException as error:

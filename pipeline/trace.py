@@ -22,7 +22,18 @@ T = TypeVar("T")
 class Frame:
     """One stage at work once: a retry opens a new one for everything inside it."""
 
-    __slots__ = ("end_ns", "error", "facts", "index", "parent", "span_id", "start_ns", "stream_ns")
+    __slots__ = (
+        "covered_until_ns",
+        "end_ns",
+        "error",
+        "facts",
+        "index",
+        "parent",
+        "self_ns",
+        "span_id",
+        "start_ns",
+        "stream_ns",
+    )
 
     def __init__(self, index: int, parent: Frame | None, start_ns: int) -> None:
         """`index` is the stage's place in the pipeline; -1 is the call itself."""
@@ -99,12 +110,6 @@ class Trace:
         self.telemetry: TraceKeeper | None = None
         """What makes spans of this call, if anything does."""
 
-    def open(self, index: int, parent: Frame | None) -> Frame:
-        """Begin a stage's frame."""
-        frame = Frame(index, parent, self.now_ns())
-        self.frames.append(frame)
-        return frame
-
     def show(self, meaning: Meaning) -> None:
         """Show this on the call's span, by the policy that comes with it."""
         self.meaning = meaning
@@ -126,26 +131,34 @@ class Trace:
         """From the call's start to its end, the consumer's time included."""
         return self.end_ns - self.root.start_ns
 
-    def self_times(self) -> dict[Frame, int]:
-        """Nanoseconds that each frame spent itself: its own duration minus the union of its children's, plus its stream time.
+    def measure(self) -> None:
+        """Fill in `self_ns` of every frame: its own duration minus the union of its children's, plus its stream time.
 
         Children that overlap (hedging) are counted once in their parent, so that the parent's self time is never
         negative; the sum over all frames then exceeds the duration by the overlap. A frame that is still open when the
         call ends counts until then.
         """
-        times = {self.root: self.root.end_ns - self.root.start_ns + self.root.stream_ns}
-        covered_until: dict[Frame, int] = {}
+        root = self.root
+        root.self_ns = root.end_ns - root.start_ns + root.stream_ns
+        root.covered_until_ns = 0
         for frame in self.frames:  # in order of their start, as they were opened: a parent comes before its children
-            parent = frame.parent or self.root
+            parent = frame.parent or root
             limit_ns = parent.end_ns or self.end_ns
-            end_ns = frame.end_ns or limit_ns
-            times[frame] = end_ns - frame.start_ns + frame.stream_ns
-            start_ns = max(frame.start_ns, covered_until.get(parent, 0))
-            end_ns = min(end_ns, limit_ns)
+            start_ns, end_ns = frame.start_ns, frame.end_ns or limit_ns
+            frame.self_ns = end_ns - start_ns + frame.stream_ns
+            frame.covered_until_ns = 0
+            if start_ns < parent.covered_until_ns:
+                start_ns = parent.covered_until_ns
+            if end_ns > limit_ns:
+                end_ns = limit_ns
             if end_ns > start_ns:
-                times[parent] -= end_ns - start_ns
-                covered_until[parent] = end_ns
-        return times
+                parent.self_ns -= end_ns - start_ns
+                parent.covered_until_ns = end_ns
+
+    def self_times(self) -> dict[Frame, int]:
+        """Nanoseconds that each frame spent itself, the call's own first."""
+        self.measure()
+        return {frame: frame.self_ns for frame in (self.root, *self.frames)}
 
     def __getstate__(self) -> dict[str, Any]:
         """What crosses process boundaries with an error's record: the times, not who kept them."""

@@ -74,11 +74,14 @@ class CallMetrics:
         if trace is None:
             return
         stages = self._stages(record.stage_names)
-        totals_ns: dict[int, int] = {}
-        for frame, self_ns in trace.self_times().items():
-            totals_ns[frame.index] = totals_ns.get(frame.index, 0) + self_ns
-        for index, total_ns in totals_ns.items():
-            stages[index].observe(total_ns / 1e9)  # -1 is the call's own, the last
+        trace.measure()
+        totals_ns = [0] * len(stages)
+        for frame in trace.frames:
+            totals_ns[frame.index] += frame.self_ns
+        totals_ns[-1] = trace.root.self_ns
+        ran = {frame.index for frame in trace.frames}
+        for index in (*ran, -1):
+            stages[index].observe(totals_ns[index] / 1e9)  # -1 is the call's own, the last
         if trace.consumer_ns:
             self._book.observe(names.STAGE_SELF, ("consumer",), trace.consumer_ns / 1e9)
 
