@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from ..pipeline.types import Operation
+from .foreign import FOREIGN, PARAMETERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,26 @@ class Dialect:
     """Whether messages, parts and tools may carry fields that are not OpenAI's (`cache_control`, `annotations`)."""
     asks_for_stream_usage: bool = True
     """Whether a stream brings token counts only when `stream_options.include_usage` asks for them."""
+    foreign: frozenset[str] = FOREIGN
+    """Parameters of other protocols that it does not take: a conversation that comes from there leaves them behind, noted."""
+    parts: frozenset[str] | None = None
+    """The types of parts that messages may have; None: all but those of other protocols."""
+    documents: bool = False
+    """Whether files are parts `document_url`."""
+    tools: tuple[str, ...] | None = ("function",)
+    """How the types of tools begin that it takes; None: all."""
+    developers: bool = True
+    """Whether there is a role `developer`; else it is `system`."""
+    named_results: bool = True
+    """Whether results of tools may carry the function's name."""
+    rich_results: bool = False
+    """Whether results of tools may be more than text."""
+    allowed_tools: bool = False
+    """Whether `tool_choice` may be a choice of several tools."""
+    any_tool: bool = False
+    """Whether `tool_choice` may be `any`, which elsewhere is called `required`."""
+    efforts: Mapping[str, str] = field(default_factory=dict)
+    """Names of `reasoning_effort` that it does not know, and the nearest that it does."""
     operations: frozenset[Operation] = ALL_OPERATIONS
     """What the vendor has endpoints for."""
     other_unsupported: Mapping[Operation, frozenset[str]] = field(default_factory=dict)
@@ -50,7 +71,11 @@ class Dialect:
     """Whether streamed speech comes as events, asked for by `stream`, rather than as the sound itself."""
 
 
-COMPATIBLE = Dialect()
+_OF_SERVERS = FOREIGN - PARAMETERS["servers"]
+_OPENAIS_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
+
+COMPATIBLE = Dialect(foreign=frozenset(), tools=None, any_tool=True, allowed_tools=True)
+"""Whatever the caller says, unless no server in the world takes it: some compatible server is another gateway."""
 
 OPENAI = Dialect(
     name="openai",
@@ -58,6 +83,9 @@ OPENAI = Dialect(
     output_limit="max_completion_tokens_for_reasoning_models",
     reasoning="none",
     keeps_extras=False,
+    parts=_OPENAIS_PARTS,
+    tools=("function", "custom"),
+    allowed_tools=True,
     operations=ALL_OPERATIONS - {"rerank"},
     embedding_inputs=2048,
     embedding_tokens=300_000,
@@ -74,17 +102,38 @@ Source: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference
 
 GROQ = Dialect(
     name="groq",
-    unsupported=frozenset({"top_k", "logprobs", "top_logprobs", "logit_bias"}),
+    unsupported=frozenset(
+        {"top_k", "logprobs", "top_logprobs", "logit_bias", "modalities", "audio", "verbosity", "web_search_options"}
+        | {"safety_identifier", "prompt_cache_key", "moderation"}
+    ),
     reasoning="reasoning",
     keeps_extras=False,
+    foreign=FOREIGN - PARAMETERS["groq"],
+    parts=frozenset({"text", "image_url", "document"}),
+    tools=("function", "browser_search", "code_interpreter"),
+    developers=False,
+    named_results=False,
+    efforts={"minimal": "low", "xhigh": "high", "max": "high"},
     operations=frozenset({"chat", "speech", "transcription"}),
 )
 """Source: https://console.groq.com/docs/openai#currently-unsupported-openai-features, https://console.groq.com/docs/api-reference"""
 
-OPENROUTER = Dialect(name="openrouter", reasoning="reasoning", reasoning_details=True)
-"""Source: https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks"""
+OPENROUTER = Dialect(
+    name="openrouter",
+    reasoning="reasoning",
+    reasoning_details=True,
+    foreign=FOREIGN - PARAMETERS["openrouter"] - PARAMETERS["servers"],
+    tools=("function", "openrouter:"),
+)
+"""Source: https://openrouter.ai/docs/api-reference/parameters, https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks"""
 
-DEEPSEEK = Dialect(name="deepseek", output_limit="max_tokens", operations=frozenset({"chat"}))
+DEEPSEEK = Dialect(
+    name="deepseek",
+    output_limit="max_tokens",
+    foreign=FOREIGN - {"thinking"},
+    developers=False,
+    operations=frozenset({"chat"}),
+)
 """`reasoning_content` must be sent back once a tool was called.
 
 Source: https://api-docs.deepseek.com/api/create-chat-completion, https://api-docs.deepseek.com/guides/thinking_mode
@@ -92,8 +141,18 @@ Source: https://api-docs.deepseek.com/api/create-chat-completion, https://api-do
 
 MISTRAL = Dialect(
     name="mistral",
-    unsupported=frozenset({"top_k", "logprobs", "top_logprobs", "logit_bias", "user", "stream_options"}),
+    unsupported=frozenset(
+        {"logit_bias", "user", "stream_options", "modalities", "audio", "store", "verbosity", "web_search_options"}
+        | {"safety_identifier", "moderation"}
+    ),
     renamed={"seed": "random_seed"},
+    foreign=FOREIGN - PARAMETERS["mistral"],
+    parts=frozenset({"text", "image_url", "input_audio", "document_url", "file", "reference", "thinking"}),
+    developers=False,
+    tools=("function", "image_generation", "document_library"),
+    documents=True,
+    any_tool=True,
+    rich_results=True,
     output_limit="max_tokens",
     reasoning="thinking_part",
     keeps_extras=False,
@@ -124,19 +183,23 @@ OLLAMA = Dialect(
 )
 """Source: https://docs.ollama.com/api/openai-compatibility"""
 
-TOGETHER = Dialect(operations=ALL_OPERATIONS - {"moderation"})
+TOGETHER = Dialect(name="together", foreign=_OF_SERVERS, developers=False, operations=ALL_OPERATIONS - {"moderation"})
 """Source: https://docs.together.ai/reference"""
 
-HUGGINGFACE = Dialect(operations=frozenset({"chat"}))
+HUGGINGFACE = Dialect(name="huggingface", foreign=_OF_SERVERS, developers=False, operations=frozenset({"chat"}))
 """Source: https://huggingface.co/docs/inference-providers/index#http--curl"""
 
-XAI = Dialect(operations=frozenset({"chat", "image"}))
+XAI = Dialect(name="xai", tools=("function", "live_search"), operations=frozenset({"chat", "image"}))
 """Source: https://docs.x.ai/docs/api-reference"""
 
-LLAMACPP = Dialect(operations=frozenset({"chat", "embeddings", "rerank"}))
+LLAMACPP = Dialect(name="llamacpp", foreign=_OF_SERVERS, operations=frozenset({"chat", "embeddings", "rerank"}))
 """Source: https://github.com/ggml-org/llama.cpp/tree/master/tools/server#openai-compatible-api-endpoints"""
 
-VLLM = Dialect(operations=frozenset({"chat", "embeddings", "transcription", "rerank"}))
+VLLM = Dialect(
+    name="vllm",
+    foreign=_OF_SERVERS - {"documents"},
+    operations=frozenset({"chat", "embeddings", "transcription", "rerank"}),
+)
 """Source: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
 
 SIMULATED = replace(OPENAI, operations=ALL_OPERATIONS)

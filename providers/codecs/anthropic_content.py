@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ...pipeline.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, OtherPart, Part, RefusalPart, TextPart
+from .in_words import in_words
 from .notes import Note
 
 Block = dict[str, Any]
@@ -79,13 +80,21 @@ def _file(part: FilePart, note: Note) -> Block | None:
 
 def _source(file: FileData) -> Block | None:
     if file.file_id:
-        return {"type": "file", "file_id": file.file_id}
+        return _stored(file.file_id)
     if not file.file_data:
         return None
     media_type, data = _data_url(file.file_data) if file.file_data.startswith("data:") else (PDF, file.file_data)
     if media_type == PDF or media_type.startswith("image/"):
         return {"type": "base64", "media_type": media_type, "data": data}
     return _text_source(data) if media_type.startswith(_TEXT_TYPES) else None
+
+
+def _stored(place: str) -> Block | None:
+    """A file in the vendor's store, or at an address that anybody may read; other vendors' stores have addresses too."""
+    if "://" not in place:
+        return {"type": "file", "file_id": place}
+    public = place.startswith("https://") and "googleapis.com/" not in place
+    return {"type": "url", "url": place} if public else None
 
 
 def _text_source(data: str) -> Block | None:
@@ -102,7 +111,10 @@ def _data_url(url: str) -> tuple[str, str]:
 
 
 def _other(part: OtherPart, note: Note) -> Block | None:
-    if is_native(part.type):
+    if (text := in_words({"type": part.type, **part.extra})) is not None and "source" not in part.extra:
+        note(f"messages.content.{part.type}", "emulated", "sent as text")
+        return {"type": "text", "text": text}
+    if is_native(part.type) and not isinstance(part.extra.get("thinking"), list):  # a list is Mistral's
         return {"type": part.type, **part.extra}
     note(f"messages.content.{part.type[:40]}", "dropped", "the Messages API has no such content")
     return None

@@ -25,6 +25,8 @@ _LEAST_TOP_P: Final = 0.95
 def reason(body: dict[str, Any], request: ChatRequest, traits: Traits, note: Note) -> None:
     """Put `reasoning_effort` into `body` as the model's generation takes it; a caller's own `thinking` goes before it."""
     effort = request.reasoning_effort
+    if "thinking" in body:
+        _fit(body, traits, note)
     if effort is None or "thinking" in body or "effort" in (body.get("output_config") or {}):
         return
     if effort == "none":
@@ -37,6 +39,24 @@ def reason(body: dict[str, Any], request: ChatRequest, traits: Traits, note: Not
         _adapt(body, effort, traits, note)
     else:
         _budget(body, effort, note)
+
+
+def _fit(body: dict[str, Any], traits: Traits, note: Note) -> None:
+    """`thinking` that came from elsewhere: other vendors have one with other fields, and tools called without signed reasoning."""
+    thinking = body["thinking"]
+    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+        return
+    if not traits.thinks_adaptively and _unsigned_call(body["messages"]):
+        del body["thinking"]
+        note("thinking", "dropped", "the last tool call came without signed reasoning")
+    elif "budget_tokens" not in thinking:
+        budget = max(LEAST_BUDGET, thinking.get("token_budget") or _BUDGETS["medium"])
+        if budget >= body["max_tokens"]:
+            del body["thinking"]
+            note("thinking", "dropped", f"a budget of {budget} tokens needs more than that of output")
+        else:
+            body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+            note("thinking", "renamed", "sent as the vendor's own, whose budget is called budget_tokens")
 
 
 def _switch_off(body: dict[str, Any], traits: Traits, note: Note) -> None:

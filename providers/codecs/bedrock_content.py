@@ -24,6 +24,7 @@ from ...pipeline.types import (
     TextPart,
 )
 from .bedrock_media import DOCUMENTS, IMAGES, VIDEOS, source_of, url_of
+from .in_words import in_words
 from .notes import Note
 
 Block = dict[str, Any]
@@ -121,6 +122,9 @@ def _name(filename: str | None, note: Note) -> str:
 
 
 def _other(part: OtherPart, note: Note) -> Block | None:
+    if part.type != "json" and (text := in_words({"type": part.type, **part.extra})) is not None:
+        note(f"messages.content.{part.type}", "emulated", "sent as text")
+        return {"text": text}
     if part.type in _NATIVE and part.type in part.extra:
         value = part.extra[part.type]
         return {part.type: dict(value) if isinstance(value, dict) else value}

@@ -57,6 +57,7 @@ def _as_claude(body: dict[str, Any], config: dict[str, Any], request: ChatReques
     config |= {
         ours: asked[theirs] for theirs, ours in (("temperature", "temperature"), ("top_p", "topP")) if theirs in asked
     }
+    additional.pop("thinking", None)
     additional |= {name: asked[name] for name in ("thinking", "top_k") if name in asked}
 
 

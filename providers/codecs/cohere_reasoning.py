@@ -30,6 +30,8 @@ _BUDGETS: Final[dict[str, int | None]] = {
 def put_thinking(body: Json, request: ChatRequest, model: str, note: Note) -> None:
     """Put `reasoning_effort` into `body`; a caller's own `thinking` goes before it. A budget leaves a fifth of `max_tokens` for the answer."""
     effort = request.reasoning_effort
+    if "thinking" in body:
+        _fit(body, model, note)
     if effort is None or "thinking" in body:
         return
     if not _THINKERS.search(model):
@@ -42,6 +44,23 @@ def put_thinking(body: Json, request: ChatRequest, model: str, note: Note) -> No
         note("reasoning_effort", "dropped", f"expected one of none, {', '.join(_BUDGETS)}")
     else:
         _enable(body, _BUDGETS[effort], note)
+
+
+def _fit(body: Json, model: str, note: Note) -> None:
+    """Another vendor has `thinking` too, with other fields in it: Anthropic's budget has another name here."""
+    thinking = body["thinking"]
+    if not isinstance(thinking, dict) or (
+        thinking.keys() <= {"type", "token_budget"} and thinking.get("type") != "adaptive"
+    ):
+        return
+    if not _THINKERS.search(model):
+        del body["thinking"]
+        note("thinking", "dropped", "this model does not think")
+    else:
+        kind = "disabled" if thinking.get("type") == "disabled" else "enabled"
+        budget = thinking.get("token_budget", thinking.get("budget_tokens"))
+        body["thinking"] = {"type": kind} | ({"token_budget": budget} if budget is not None else {})
+        note("thinking", "renamed", "sent as the vendor's own, whose budget is called token_budget")
 
 
 def _enable(body: Json, budget: int | None, note: Note) -> None:

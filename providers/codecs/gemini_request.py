@@ -15,9 +15,7 @@ from .gemini_names import Json, camel, camelised
 from .gemini_tools import function_calling_config, tools_of
 from .notes import Note
 
-OWN_BODY: Final = frozenset(
-    {"safetySettings", "cachedContent", "labels", "modelArmorConfig", "serviceTier", "store", "outputConfig"}
-)
+OWN_BODY: Final = frozenset({"safetySettings", "cachedContent", "labels", "modelArmorConfig", "serviceTier", "store"})
 """Fields beside OpenAI's that are Gemini's own, in either spelling: passed on here, of no use to any other vendor."""
 
 _READ: Final = OWN_BODY | OWN_CONFIG | {"generationConfig", "toolConfig", "webSearchOptions"}

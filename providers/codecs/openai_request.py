@@ -5,17 +5,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...pipeline.facts import TRANSLATION, Translation
+from ...pipeline.facts import Translation
+from .notes import notes_of
+from .openai_guests import fit_guests
 
 if TYPE_CHECKING:
     from ...pipeline.call import Call
     from ...pipeline.types import ChatRequest
     from ..dialect import Dialect
+    from .notes import Action
 
 Json = dict[str, Any]
 
 _REASONING_MODEL = re.compile(r"(?:ft:)?(?:o[1-9]|gpt-[5-9])")
 """Models that refuse `max_tokens`. Source: https://platform.openai.com/docs/guides/reasoning"""
+
+
+_ASKS_NOTHING: Json = {"modalities": ["text"], "logprobs": False, "store": False, "logit_bias": {}}
+"""Values that a vendor without the parameter need not be asked for: nothing is lost."""
 
 
 def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
@@ -25,19 +32,25 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
     notes: dict[str, Translation] = {}
     _limit_output(body, dialect, notes)
     for name in dialect.unsupported & body.keys():
-        if body.pop(name) is not None:
+        if body.pop(name) not in (None, _ASKS_NOTHING.get(name)):
             notes[name] = Translation(name, "dropped", f"{dialect.name} does not take it")
     for name in dialect.renamed.keys() & body.keys():
         _rename(body, name, dialect.renamed[name], notes, dialect)
+
+    def say(parameter: str, action: Action, reason: str) -> None:
+        notes.setdefault(parameter, Translation(parameter, action, reason))
+
     for message in body["messages"]:
         _fit_message(message, dialect, notes)
+    fit_guests(body, request.extra, dialect, say)
     if not dialect.keeps_extras:
         for tool in body.get("tools") or ():
             _drop(tool, "cache_control", dialect, notes)
     if request.stream and dialect.asks_for_stream_usage:
         body["stream_options"] = {"include_usage": True, **(body.get("stream_options") or {})}
-    for note in notes.values():
-        call.add(TRANSLATION, note)
+    note = notes_of(call)
+    for one in notes.values():
+        note(one.parameter, one.action, one.reason)
     return body
 
 
@@ -61,7 +74,6 @@ def _rename(body: Json, old: str, new: str, notes: dict[str, Translation], diale
 
 
 def _fit_message(message: Json, dialect: Dialect, notes: dict[str, Translation]) -> None:
-    message.pop("provider_blocks", None)
     if None in message.values():
         for name in [name for name, value in message.items() if value is None and name != "content"]:
             del message[name]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
+_GOOGLES_FILES: Final = "https://generativelanguage.googleapis.com/"
 _PART_FIELDS: Final = frozenset({"prompt_cache_breakpoint"})
 """Fields beside a part's own that OpenAI takes. Source: https://platform.openai.com/docs/guides/prompt-caching"""
 
@@ -39,8 +40,8 @@ def _input_part(part: Part, dialect: Dialect, note: Note) -> Item | None:
                 "image_url": part.image_url.url,
                 "detail": part.image_url.detail or "auto",
             }
-        case FilePart():
-            return {"type": "input_file", **{k: v for k, v in part.file.to_dict().items() if v is not None}}
+        case FilePart() if (file := _file(part)) is not None:
+            return {"type": "input_file", **file}
         case RefusalPart():
             return {"type": "input_text", "text": part.refusal}
         case AudioPart() if dialect.keeps_extras:
@@ -49,6 +50,16 @@ def _input_part(part: Part, dialect: Dialect, note: Note) -> Item | None:
             return {"type": part.type}
     note(f"messages.content.{part.type[:40]}", "dropped", "the Responses API takes text, images and files")
     return None
+
+
+def _file(part: FilePart) -> Item | None:
+    """An address goes as one; that of Google's store is nobody else's."""
+    file = {name: value for name, value in part.file.to_dict().items() if value is not None and name != "mime_type"}
+    if "://" not in (place := file.get("file_id") or ""):
+        return file
+    if not place.startswith("https:") or place.startswith(_GOOGLES_FILES):
+        return None
+    return {name: value for name, value in file.items() if name != "file_id"} | {"file_url": place}
 
 
 def _extras(part: Part, dialect: Dialect, note: Note) -> Item:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ..foreign import RESPONSES
 from .responses_content import Item, input_content
 from .responses_tools import choice_of, tools_of
 from .responses_turn import assistant_items, call_id, layout_for
@@ -34,6 +35,8 @@ _NOT_THERE: Final = {
     "audio": None,
 }
 """Parameters of a chat that Responses has not, with the value that asks for nothing."""
+_OPENROUTERS_REASONING: Final = ("enabled", "exclude", "max_tokens")
+"""Source: https://openrouter.ai/docs/use-cases/reasoning-tokens"""
 _OF_CHATS: Final = ("prediction", "functions", "function_call")
 _READ: Final = frozenset({"text", "reasoning", "include", "verbosity", "web_search_options", *_OF_CHATS})
 """Further fields that are put elsewhere; the others are sent as they came."""
@@ -42,7 +45,7 @@ _READ: Final = frozenset({"text", "reasoning", "include", "verbosity", "web_sear
 def responses_body(request: ChatRequest, model: str, provider: str, dialect: Dialect, note: Note) -> Item:
     """The body for `model`; what it cannot say, or says elsewhere, is noted."""
     body: Item = {"model": model}
-    body |= {name: value for name, value in request.extra.items() if name not in _READ and value is not None}
+    body |= _own(request, dialect, note)
     body["input"] = list(_Input(request, provider, dialect, note).items(body))
     body |= {name: value for name in _SAME if (value := getattr(request, name)) is not None}
     _limit_output(body, request, dialect, note)
@@ -56,6 +59,15 @@ def responses_body(request: ChatRequest, model: str, provider: str, dialect: Dia
         body |= {"stream_options": options} if options else {}
     _note_missing(request, note)
     return body
+
+
+def _own(request: ChatRequest, dialect: Dialect, note: Note) -> Item:
+    """Fields beside OpenAI's, as they came, less those of other protocols."""
+    given = {name: value for name, value in request.extra.items() if name not in _READ and value is not None}
+    for name in sorted((dialect.foreign - RESPONSES).intersection(given)):
+        del given[name]
+        note(name, "dropped", "the Responses API has no such parameter")
+    return given
 
 
 class _Input:
@@ -126,7 +138,8 @@ def _put_text(body: Item, request: ChatRequest) -> None:
 
 
 def _put_reasoning(body: Item, request: ChatRequest) -> None:
-    reasoning = dict(request.extra.get("reasoning") or {})
+    given = request.extra.get("reasoning") or {}
+    reasoning = {name: value for name, value in given.items() if name not in _OPENROUTERS_REASONING}
     if request.reasoning_effort is not None:
         reasoning["effort"] = request.reasoning_effort
     if reasoning:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ..foreign import is_foreign_tool
+
 if TYPE_CHECKING:
     from ...pipeline.types import ChatRequest, Tool
     from ..dialect import Dialect
@@ -20,12 +22,18 @@ _FUNCTION: Final = frozenset({"name", "description", "parameters", "strict"})
 
 def tools_of(request: ChatRequest, dialect: Dialect, note: Note) -> list[Item]:
     """The tools; built-in ones as they came. Chat's `web_search_options` become the built-in tool."""
-    tools = [_tool(tool, dialect, note) for tool in request.tools or ()]
+    tools = [_tool(tool, dialect, note) for tool in request.tools or () if _takes(tool, note)]
     options = request.extra.get("web_search_options")
     if isinstance(options, dict):
         note("web_search_options", "renamed", "sent as the tool web_search")
         tools.append({"type": "web_search", **_search(options)})
     return tools
+
+
+def _takes(tool: Tool, note: Note) -> bool:
+    if foreign := is_foreign_tool(tool.type):
+        note("tools", "dropped", "the Responses API has no such built-in tool")
+    return not foreign
 
 
 def _search(options: dict[str, Any]) -> Item:
@@ -57,8 +65,8 @@ def _custom(custom: dict[str, Any]) -> Item:
 def choice_of(choice: str | dict[str, Any]) -> str | Item:
     """`tool_choice` with the tool's name beside its type."""
     if isinstance(choice, str):
-        return choice
-    kind = choice.get("type")
+        return "required" if choice == "any" else choice
+    kind = choice.get("type") or ("function" if "function" in choice else None)
     if kind in _FLAT and isinstance(choice.get(kind), dict):
         return {"type": kind, "name": choice[kind].get("name")}
     if kind == "allowed_tools" and isinstance(allowed := choice.get("allowed_tools"), dict):

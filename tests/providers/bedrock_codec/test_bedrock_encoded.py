@@ -208,10 +208,18 @@ def test_files_that_are_images_or_nothing() -> None:
 
 
 def test_parts_of_other_vendors_are_dropped_and_said() -> None:
-    foreign = {"type": "document", "source": {"type": "text", "data": "x"}}
+    foreign = {"type": "document", "source": {"type": "url", "url": "https://x.test/a.pdf"}}
     body, notes = sent({"messages": [user(text("a"), foreign, {"type": "refusal", "refusal": "no"})]})
     assert only(body) == [{"text": "a"}, {"text": "no"}]
     assert notes == {"messages.content.document": "dropped"}
+
+
+def test_documents_of_other_vendors_that_are_text_become_text() -> None:
+    anthropics = {"type": "document", "source": {"type": "text", "data": "x"}}
+    coheres = {"type": "document", "document": {"id": "1", "data": {"text": "y"}}}
+    body, notes = sent({"messages": [user(anthropics, coheres)]})
+    assert only(body) == [{"text": "x"}, {"text": "y"}]
+    assert notes == {"messages.content.document": "emulated"}
 
 
 # -- prompt caching

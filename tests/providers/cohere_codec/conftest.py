@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
-import typing
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cohere
-import cohere.v2.raw_client
 import httpx
 import pytest
-from jsonschema import Draft202012Validator
-from pydantic import BaseModel, TypeAdapter, create_model
+from judges import cohere_faults
 
 from glassway.pipeline.call import Call
 from glassway.pipeline.facts import TRANSLATION
@@ -31,7 +27,6 @@ OUT_OF_SCOPE = ("chat-v1", "generate-v1", "embeddings-v1", "rerank-v1", "tokeniz
 """Exchanges with v1, which the vendor calls legacy and whose requests have another shape: this codec speaks v2."""
 
 Sent = tuple[dict[str, Any], dict[str, str]]
-_METHODS = {"/v2/chat": "chat", "/v2/embed": "embed", "/v2/rerank": "rerank"}
 _KINDS = (ChatRequest, EmbeddingsRequest, RerankRequest)
 _PATHS = dict(zip(("chat", "embeddings", "rerank"), _KINDS, strict=True))
 
@@ -94,28 +89,6 @@ def client() -> Callable[[int, bytes, str], cohere.ClientV2]:
     return _client
 
 
-@cache
-def _validator(method: str) -> Draft202012Validator:
-    """The parameters of the SDK's method as a JSON schema: its own models, with unknown keys forbidden."""
-    raw = cohere.v2.raw_client.RawV2Client
-    hints = typing.get_type_hints(getattr(raw, method), vars(cohere.v2.raw_client), include_extras=True)
-    taken = inspect.signature(getattr(raw, method)).parameters
-    fields = {
-        name: (hint, ... if taken[name].default is inspect.Parameter.empty else None)
-        for name, hint in hints.items()
-        if name not in ("return", "request_options")
-    }
-    schema = TypeAdapter(create_model("Body", __base__=BaseModel, **fields, stream=(bool, None))).json_schema()
-    for definition in (schema, *schema.get("$defs", {}).values()):
-        if "properties" in definition:
-            definition["additionalProperties"] = False
-    return Draft202012Validator(schema)
-
-
-def _faults(path: str, body: dict[str, Any]) -> list[str]:
-    return [f"{error.json_path}: {error.message[:200]}" for error in _validator(_METHODS[path]).iter_errors(body)]
-
-
 def _call_of(request: dict[str, Any]) -> Call:
     operation = request.get("operation", "chat")
     least = {"chat": {"messages": [{"role": "user", "content": "x"}]}}.get(operation, {})
@@ -129,14 +102,14 @@ def _sent(request: dict[str, Any]) -> Sent:
     call = _call_of(request)
     encoded = CohereCodec().encode(call)
     body = json.loads(encoded.content)
-    assert _faults(encoded.path, body) == []
+    assert cohere_faults(encoded.path, body) == []
     return body, {fact.parameter: fact.action for fact in call.trail(TRANSLATION)}
 
 
 @pytest.fixture
 def faults() -> Callable[[str, dict[str, Any]], list[str]]:
     """`faults(path, body)`: what the SDK's parameters say against a body; unknown keys are faults."""
-    return _faults
+    return cohere_faults
 
 
 @pytest.fixture

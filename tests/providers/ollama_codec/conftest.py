@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from functools import cache
@@ -11,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import ollama
-import ollama._types
 import pytest
-from jsonschema import Draft202012Validator
+from judges import ollama_faults
 
 from glassway.pipeline.call import Call
 from glassway.pipeline.facts import TRANSLATION
@@ -25,8 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CORPUS = Path(os.environ.get("GLASSWAY_CORPUS") or Path(__file__).parents[3] / "../shared/corpus").resolve()
-OPEN = ("Parameters", "Property")
-"""JSON schemas, of which the SDK's models name only some keywords."""
 
 Sent = tuple[dict[str, Any], dict[str, str]]
 _OPERATIONS = {"chat": ChatRequest, "embeddings": EmbeddingsRequest}
@@ -83,41 +79,6 @@ def client() -> Callable[[int, bytes], ollama.Client]:
     return _client
 
 
-@cache
-def _validator(model: Any) -> Draft202012Validator:
-    schema = model.model_json_schema()
-    for name, definition in {"": schema, **schema.get("$defs", {})}.items():
-        if "properties" in definition and name not in OPEN:
-            definition["additionalProperties"] = False
-    return Draft202012Validator(schema)
-
-
-def _faults(path: str, body: dict[str, Any]) -> list[str]:
-    """The SDK's models say nothing of a message's fields, which is why each is judged by itself."""
-    parts: list[tuple[Any, Any]] = [
-        (ollama._types.EmbedRequest if path == "/api/embed" else ollama._types.ChatRequest, body)
-    ]
-    parts += [(ollama._types.Message, _declared(message)) for message in body.get("messages", ())]
-    options = {
-        name: value for name, value in body.get("options", {}).items() if name != "min_p"
-    }  # the server's docs have it
-    parts.append((ollama._types.Options, options))
-    return [
-        f"{error.json_path}: {error.message[:200]}"
-        for model, part in parts
-        for error in _validator(model).iter_errors(part)
-    ]
-
-
-def _declared(message: dict[str, Any]) -> dict[str, Any]:
-    """Less what the server takes and the SDK does not declare yet: the ids and places of tool calls."""
-    message = copy.deepcopy({name: value for name, value in message.items() if name != "tool_call_id"})
-    message["images"] = [{"value": image} for image in message.get("images", ())]
-    for call in message.get("tool_calls", ()):
-        del call["id"], call["function"]["index"]
-    return message
-
-
 def _call_of(request: dict[str, Any]) -> Call:
     operation = request.get("operation", "chat")
     least = {"chat": {"messages": [{"role": "user", "content": "x"}]}}.get(operation, {})
@@ -129,14 +90,14 @@ def _sent(request: dict[str, Any]) -> Sent:
     call = _call_of(request)
     encoded = OllamaCodec().encode(call)
     body = json.loads(encoded.content)
-    assert _faults(encoded.path, body) == []
+    assert ollama_faults(encoded.path, body) == []
     return body, {fact.parameter: fact.action for fact in call.trail(TRANSLATION)}
 
 
 @pytest.fixture
 def faults() -> Callable[[str, dict[str, Any]], list[str]]:
     """`faults(path, body)`: what the SDK's models say against a body; unknown keys are faults."""
-    return _faults
+    return ollama_faults
 
 
 @pytest.fixture

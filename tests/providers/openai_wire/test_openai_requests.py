@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-from functools import cache
 from typing import Any, cast
 
-import openai.types
 import pytest
-import typing_extensions
-from jsonschema import Draft202012Validator
-from pydantic import ConfigDict, TypeAdapter
+from judges import openai_faults
 from pydantic_core import from_json, to_json
 
 from glassway.pipeline.call import Call, Target
@@ -63,22 +57,9 @@ FEATURES: dict[str, dict[str, Any]] = {
 }
 
 
-@cache
-def official(*, stream: bool) -> Draft202012Validator:
-    """A schema of the official client's parameters, with unknown keys forbidden at every depth."""
-    for module in pkgutil.walk_packages(openai.types.__path__, "openai.types."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if isinstance(value, type) and typing_extensions.is_typeddict(value):
-                cast("Any", value).__pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-    params = importlib.import_module("openai.types.chat.completion_create_params")
-    chosen = params.CompletionCreateParamsStreaming if stream else params.CompletionCreateParamsNonStreaming
-    return Draft202012Validator(TypeAdapter(chosen).json_schema())
-
-
 def problems(body: dict[str, Any]) -> dict[str, str]:
     """Where the official types disagree, and why."""
-    errors = official(stream=body.get("stream") is True).iter_errors(body)
-    return {"/".join(map(str, error.absolute_path)): error.message[:200] for error in errors}
+    return dict(fault.split(": ", 1) for fault in openai_faults(body))
 
 
 def encoded(
@@ -334,3 +315,80 @@ def test_names_and_aliases_are_unique() -> None:
 def test_an_operation_that_the_vendor_has_not_is_refused() -> None:
     with pytest.raises(BadRequestError, match=r"deepseek has \(chat\), found embeddings"):
         OpenAICodec(DEEPSEEK).encode(Call.start(EmbeddingsRequest(model="m", input="x")))
+
+
+# -- what other protocols left in a conversation
+
+GUESTS: list[dict[str, Any]] = [
+    {"role": "developer", "content": "d"},
+    {"role": "user", "content": [{"type": "gemini_part", "part": {}}, {"type": "json", "json": {"a": 1}}]},
+    {**ASKED, "reasoning": "hm", "executed_tools": [], "token_id": 3, "reasoning_details": [{"type": "x"}]},
+    {"role": "tool", "tool_call_id": "call_1", "name": "add", "is_error": True, "content": [IMAGE]},
+]
+
+
+def test_what_no_server_reads_is_taken_out_and_said() -> None:
+    body, notes = encoded(asking(messages=GUESTS, tools=[{"type": "googleSearch"}], tool_choice="any"))
+    assert problems(body) == {}
+    assert body["messages"][1]["content"] == [{"type": "text", "text": '{"a":1}'}]
+    assert [message["role"] for message in body["messages"]] == ["developer", "user", "assistant", "tool", "user"]
+    assert body["messages"][-1]["content"] == [IMAGE]
+    assert not {"tools", "tool_choice"} & body.keys()
+    assert notes == {
+        "messages.content.gemini_part": "dropped",
+        "messages.content.json": "emulated",
+        "messages.reasoning": "dropped",
+        "messages.reasoning_details": "dropped",
+        "messages.is_error": "dropped",
+        "messages.tool.content": "emulated",
+        "tools": "dropped",
+    }
+
+
+def test_a_server_of_whom_nothing_is_known_gets_what_the_caller_says() -> None:
+    asked = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "safe_prompt": True, "tool_choice": "any"}
+    body, notes = encoded(asking(tools=[TOOL, {"type": "web_search"}], **asked), "openai_compatible")
+    assert asked.items() <= body.items()
+    assert (body["tools"], notes) == ([TOOL, {"type": "web_search"}], {})
+
+
+@pytest.mark.parametrize(("vendor", "role"), [("mistral", "system"), ("groq", "system"), ("openai", "developer")])
+def test_the_role_of_developers_is_systems_where_there_is_none(vendor: str, role: str) -> None:
+    body, notes = encoded(asking(messages=[{"role": "developer", "content": "d"}, USER]), vendor)
+    assert body["messages"][0]["role"] == role
+    assert notes == ({} if role == "developer" else {"messages.developer": "renamed"})
+
+
+def test_a_choice_of_several_tools_is_emulated() -> None:
+    other = {"type": "function", "function": {"name": "other"}}
+    allowed = {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [other]}}
+    body, notes = encoded(asking(tools=[TOOL, other], tool_choice=allowed), "groq")
+    assert (body["tools"], body["tool_choice"], notes) == ([other], "required", {"tool_choice": "emulated"})
+    assert encoded(asking(tools=[TOOL, other], tool_choice=allowed))[0]["tool_choice"] == allowed
+
+
+def test_groq_gets_the_nearest_effort_that_it_knows() -> None:
+    body, notes = encoded(asking(reasoning_effort="xhigh"), "groq")
+    assert (body["reasoning_effort"], notes) == ("high", {"reasoning_effort": "clamped"})
+
+
+def test_deepseeks_thinking_has_no_budget() -> None:
+    body, notes = encoded(asking(thinking={"type": "enabled", "budget_tokens": 9}), "deepseek")
+    assert (body["thinking"], notes) == ({"type": "enabled"}, {"thinking": "clamped"})
+
+
+def test_mistral_takes_documents_as_addresses() -> None:
+    files = [{"type": "file", "file": {"file_data": "data:application/pdf;base64,AA"}}, FILE]
+    body, notes = encoded(asking(messages=[{"role": "user", "content": files}]), "mistral")
+    assert body["messages"][0]["content"] == [
+        {"type": "document_url", "document_url": "data:application/pdf;base64,AA"},
+        {"type": "file", "file_id": "file-1"},
+    ]
+    assert notes == {"messages.content.file": "renamed"}
+
+
+def test_a_file_in_googles_store_is_nobody_elses() -> None:
+    stored = {"type": "file", "file": {"file_id": "https://generativelanguage.googleapis.com/v1beta/files/a"}}
+    body, notes = encoded(asking(messages=[{"role": "user", "content": [{"type": "text", "text": "t"}, stored]}]))
+    assert body["messages"][0]["content"] == [{"type": "text", "text": "t"}]
+    assert notes == {"messages.content.file": "dropped"}

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from openai.types.responses import response_create_params
-from pydantic import TypeAdapter
+from judges import responses_faults
 
 from glassway.pipeline.call import Call, Target
 from glassway.pipeline.facts import TRANSLATION
@@ -91,24 +88,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, [pytest.param(record, id=record.id) for record in records])
 
 
-@cache
-def _validator(stream: bool) -> Draft202012Validator:
-    params = response_create_params
-    chosen = params.ResponseCreateParamsStreaming if stream else params.ResponseCreateParamsNonStreaming
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the SDK's types have fields that no JSON schema can say
-        schema = TypeAdapter(chosen).json_schema()
-    for definition in (schema, *schema["$defs"].values()):
-        if "properties" in definition:
-            definition["additionalProperties"] = False
-    return Draft202012Validator(schema)
-
-
-def _faults(body: dict[str, Any]) -> list[str]:
-    errors = _validator(body.get("stream") is True).iter_errors(body)
-    return sorted(f"{error.json_path}: {error.message[:200]}" for error in errors)
-
-
 def _encoded(request: ChatRequest | dict[str, Any], vendor: str = "openai", model: str = "gpt-5-mini") -> Sent:
     if not isinstance(request, ChatRequest):
         full = {"model": "m", "messages": [{"role": "user", "content": "Hello"}]} | request
@@ -121,7 +100,7 @@ def _encoded(request: ChatRequest | dict[str, Any], vendor: str = "openai", mode
 
 def _sent(request: ChatRequest | dict[str, Any], vendor: str = "openai") -> Sent:
     body, notes = _encoded(request, vendor)
-    assert _faults(body) == []
+    assert responses_faults(body) == []
     return body, notes
 
 
@@ -134,7 +113,7 @@ def recorded_table() -> tuple[Recorded, ...]:
 @pytest.fixture
 def faults() -> Callable[[dict[str, Any]], list[str]]:
     """What the SDK's parameters say against a body; unknown keys are faults, at every depth."""
-    return _faults
+    return responses_faults
 
 
 @pytest.fixture

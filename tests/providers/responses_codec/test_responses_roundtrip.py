@@ -86,7 +86,10 @@ def test_a_recorded_request_can_be_sent_as_a_chat_elsewhere(recorded_request: An
     request = canonical_request(recorded_request.request, "openai")
     sent = json.loads(OpenAICodec().encode(Call.start(request)).content)
     assert "provider_blocks" not in json.dumps(sent["messages"])
-    assert [message["role"] for message in sent["messages"]] == [message.role for message in request.messages]
+    expected = [message.role for message in request.messages]
+    if any(not isinstance(message.content, str) for message in request.messages if message.role == "tool"):
+        expected.append("user")  # pictures among results, which a chat takes from the user only
+    assert [message["role"] for message in sent["messages"]] == expected
 
 
 # -- answers go back
