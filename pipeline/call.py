@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from .clock import SYSTEM_CLOCK, Clock
 from .errors import APITimeoutError
-from .facts import Attempt, Slot, ToolRan, Trail
+from .facts import Attempt, Slot, ToolRan, Trail, TranslationPolicy
 from .ids import random_id
 from .trace import Frame, Trace
 from .types import Request
@@ -60,6 +60,8 @@ class CallOptions:
     """A vendor's own settings (`api_version`, `region`, `project` ...)."""
     cache: Mapping[str, Any] = field(default_factory=dict)
     """`no_cache`, `no_store`, `ttl_s` for this call."""
+    translation: TranslationPolicy | None = None
+    """What happens when the vendor cannot take a parameter as it is; None leaves it to the provider, whose default is `warn`."""
     ran: tuple[ToolRan, ...] = ()
     """Tools whose results the request brings back: facts of the call."""
     traceparent: str | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, get_args
 
 from .errors import Kind
 from .types.usage import Usage, UsageSource
@@ -188,6 +188,12 @@ class Translation:
     parameter: str
     action: Literal["kept", "renamed", "clamped", "emulated", "dropped"]
     reason: str = ""
+
+
+TranslationPolicy = Literal["strict", "warn", "allow"]
+"""What happens when a parameter is dropped or clamped: the call fails, it is logged once, it is only noted as a fact."""
+
+TRANSLATION_POLICIES: tuple[TranslationPolicy, ...] = get_args(TranslationPolicy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from .call import CallOptions
 from .errors import ConfigError
+from .facts import TRANSLATION_POLICIES
 from .types import Message, Request
 
 OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings", "ran"}
@@ -57,6 +58,8 @@ def _option(name: str, value: Any) -> Any:
         raise ConfigError(f"timeout_s: expected seconds above 0 or None, found {value!r}.")
     if name == "retries" and value is not None and not (_is_number(value) and isinstance(value, int) and value >= 0):
         raise ConfigError(f"retries: expected a whole number from 0, found {value!r}.")
+    if name == "translation" and value not in (None, *TRANSLATION_POLICIES):
+        raise ConfigError(f"translation: expected one of {', '.join(TRANSLATION_POLICIES)}, found {value!r}.")
     return _tags(value) if name == "tags" else value
 
 

@@ -19,12 +19,15 @@ from .body import Body, BodySource, connection_error
 from .codec import CountsTokens, Encoded
 from .models import model_ids
 from .request_id import request_id
+from .translation import checked_policy
+from .translation import encoded as encoded_by
 from .transport import Transports
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..pipeline.call import CallOptions
+    from ..pipeline.facts import TranslationPolicy
     from ..pipeline.types import ChatRequest
     from .catalogue import Row
     from .codec import Codec
@@ -54,6 +57,8 @@ class HTTPProvider:
     `fast`: whether the faster transport of the `fast` extra is used (see `Transports`); None: where it is installed.
     `name`: how models are addressed (`name/model`), where two providers of a vendor are in one pipeline.
     `max_response_bytes`: decompressed; a longer answer, streamed or not, is a `ResponseValidationError`.
+    `translation`: what happens when the vendor cannot take a parameter as it is: `strict` raises `BadRequestError`, `warn`
+    logs it once per process, `allow` only notes the fact. A call's own goes before.
     `connect_s`: the most seconds for a new connection; the call's deadline and limits hold besides.
     """
 
@@ -70,6 +75,7 @@ class HTTPProvider:
         max_response_bytes: int = MAX_RESPONSE_BYTES,
         connect_s: float = CONNECT_S,
         fast: bool | None = None,
+        translation: TranslationPolicy = "warn",
     ) -> None:
         if max_response_bytes < 1 or connect_s <= 0:
             raise ConfigError(
@@ -87,6 +93,7 @@ class HTTPProvider:
         self._transports = Transports(transport, fast=fast)
         self._max_response_bytes = max_response_bytes
         self._connect_s = connect_s
+        self._translation = checked_policy(translation)
 
     @property
     def part_limits(self) -> PartLimits:
@@ -97,7 +104,7 @@ class HTTPProvider:
 
     async def __call__(self, call: Call) -> Reply:
         """Send the request. A stream is returned when its first chunks are there: what fails before is raised here."""
-        encoded = self.codec.encode(call)
+        encoded = encoded_by(self.codec, call, self.name, self._translation)
         url = self._address.place(call, encoded.path)
         request = _request(encoded, url, self._all_headers(call, encoded), self._timeouts(call))
         await self._sign(request, call)
@@ -185,7 +192,7 @@ class HTTPProvider:
 
     def preview(self, call: Call) -> dict[str, Any]:
         """What would be sent: method, URL, headers and JSON body, with credentials masked. Dispatches nothing."""
-        encoded = self.codec.encode(call)
+        encoded = encoded_by(self.codec, call, self.name, self._translation)
         try:
             headers = masked_headers(self._all_headers(call, encoded))
         except ConfigError as missing:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from typing_extensions import Unpack
 
+    from ..pipeline.facts import TranslationPolicy
     from .codec import Codec
     from .google import TokenSource
     from .simulated import SimulatedVendor
@@ -38,6 +39,7 @@ class Settings(TypedDict, total=False):
     name: str | None
     max_response_bytes: int
     connect_s: float
+    translation: TranslationPolicy
     fast: bool | None
 
 

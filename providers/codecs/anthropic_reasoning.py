@@ -44,9 +44,12 @@ def reason(body: dict[str, Any], request: ChatRequest, traits: Traits, note: Not
 def _fit(body: dict[str, Any], traits: Traits, note: Note) -> None:
     """`thinking` that came from elsewhere: other vendors have one with other fields, and tools called without signed reasoning."""
     thinking = body["thinking"]
-    if not isinstance(thinking, dict) or thinking.get("type") != "enabled":
+    if not isinstance(thinking, dict):
+        del body["thinking"]
+        note("thinking", "dropped", "expected an object with a type")
+    elif thinking.get("type") != "enabled":
         return
-    if not traits.thinks_adaptively and _unsigned_call(body["messages"]):
+    elif not traits.thinks_adaptively and _unsigned_call(body["messages"]):
         del body["thinking"]
         note("thinking", "dropped", "the last tool call came without signed reasoning")
     elif "budget_tokens" not in thinking:

@@ -198,7 +198,7 @@ def test_thinking_has_other_fields_elsewhere(vendor: str, given: Any, expected: 
 def test_nobody_thinks_on_after_a_call_without_signed_reasoning(vendor: str) -> None:
     """The vendor refuses that: expected `thinking`, found `tool_use`."""
     asked = {"model": "m", "messages": CALLED, "max_tokens": 10_000, "thinking": BUDGET}
-    encoded, body, facts = VENDORS[vendor].encode(ChatRequest.model_validate(asked))
+    encoded, _, facts = VENDORS[vendor].encode(ChatRequest.model_validate(asked))
     assert '"thinking"' not in encoded.content.decode()
     assert [fact.action for fact in facts if fact.parameter == "thinking"] == ["dropped"]
 
