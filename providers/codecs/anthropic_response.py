@@ -51,7 +51,7 @@ def decode_response(body: bytes, *, created: int, answer_tool: bool, provider: s
         "created": created,
         "model": data.get("model") or "",
         "choices": (_choice(data, blocks),),
-        "usage": usage_of(counts),
+        "usage": usage_of(counts) if counts else None,
         **extras_of(data),
         **tier_of(counts),
     }

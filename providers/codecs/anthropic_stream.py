@@ -138,7 +138,14 @@ class AnthropicDecoder:
             native_finish_reason=self._stop_reason,
         )
         extra = extras_of({**data, **delta}) | tier_of(self._counts)
-        return ChatChunk(self._id, self._model, self._created, (choice,), usage_of(self._counts), extra or None)
+        return ChatChunk(
+            self._id,
+            self._model,
+            self._created,
+            (choice,),
+            usage_of(self._counts) if self._counts else None,
+            extra or None,
+        )
 
     def _layout(self) -> dict[str, Any] | None:
         layout = layout_of([self._blocks[index].block for index in sorted(self._blocks)])

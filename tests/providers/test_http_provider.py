@@ -268,35 +268,17 @@ async def test_a_compressed_stream() -> None:
     assert (await (await send(vendor, call(stream=True))).response()).text == "Hello"
 
 
-async def test_an_answer_without_token_counts_has_no_usage() -> None:
-    reply = await send(whole(to_json({**ANSWER, "usage": None})))
-    assert reply.usage is None
-
-
 async def test_what_follows_the_terminator_is_ignored() -> None:
     stream = await send(streaming(*EVENTS, b"data: [DONE]\n\n", piece("more")), call(stream=True))
     assert (await stream.response()).text == "Hello"
 
 
 BAD_BODIES: dict[str, tuple[Callable[[], Vendor], bool]] = {
-    "truncated JSON": (lambda: whole(to_json(ANSWER)[:60]), False),
-    "a JSON list": (lambda: whole(b"[]"), False),
     "no choices": (lambda: whole(b'{"id":"x"}'), False),
     "choices of another type": (lambda: whole(b'{"choices":[1]}'), False),
     "a message of another type": (lambda: whole(b'{"choices":[{"message":"x"}]}'), False),
-    "nothing": (lambda: whole(b""), False),
-    "HTML with status 200": (lambda: whole(b"<!doctype html><p>x", content_type="text/html"), False),
-    "HTML that says it is JSON": (lambda: whole(b" <html>"), False),
-    "HTML for a stream": (lambda: whole(b"<html>", content_type="text/html"), True),
-    "JSON for a stream": (lambda: whole(to_json(ANSWER)), True),
-    "damaged compression": (
-        lambda: whole(gzip.compress(to_json(ANSWER))[:-9] + b"xxxxxxxxx", content_encoding="gzip"),
-        False,
-    ),
-    "no compression": (lambda: whole(to_json(ANSWER), content_encoding="gzip"), False),
     "broken JSON in a stream": (lambda: streaming(b"data: {broken\n\n"), True),
     "a number in a stream": (lambda: streaming(b"data: 1\n\n"), True),
-    "an endless line in a stream": (lambda: streaming(b"data: ", *[b"x" * (1 << 20)] * 17), True),
     "a redirect": (lambda: whole(b"", status=302, location="http://other/"), False),
 }
 
@@ -309,21 +291,6 @@ async def test_a_bad_body_is_a_bad_response_and_the_connection_is_let_go(case: s
     assert isinstance(error, ResponseValidationError)
     assert isinstance(vendor.wire, Wire)
     assert vendor.wire.closed == 1
-
-
-async def test_a_line_of_ten_megabytes_is_read() -> None:
-    text = "x" * (10 << 20)
-    whole_piece = piece(text, "stop")
-    parts = [whole_piece[i : i + 65536] for i in range(0, len(whole_piece), 65536)]
-    assert (await (await send(streaming(*parts), call(stream=True))).response()).text == text
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_an_answer_that_is_too_long_is_refused(stream: bool) -> None:
-    vendor = streaming(*[piece("x" * 100)] * 50) if stream else whole(to_json({**ANSWER, "x": "y" * 5000}))
-    error = await failing(vendor, call(stream=stream), max_response_bytes=2000)
-    assert isinstance(error, ResponseValidationError)
-    assert "2000 bytes" in str(error)
 
 
 async def test_an_error_inside_a_good_status_is_that_error() -> None:
