@@ -26,7 +26,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 VENVS = HERE / ".venvs"
 PEERS = {"openai_sdk": ["openai"], "litellm_sdk": ["litellm"]}
-CASES = ("floor", "openai_sdk", "litellm_sdk", "glassway_full", "glassway_null")
+CASES = ("floor", "openai_sdk", "litellm_sdk", "glassway_full", "glassway_fast", "glassway_bare", "glassway_null")
 IMPORTS = {
     "python": ("", "pass"),
     "glassway": ("", "import glassway"),
@@ -40,7 +40,8 @@ BUDGETS: tuple[tuple[str, float, float, str], ...] = (
     ("8 stages, traced and kept, us", 90, 40, "chain_traced"),
     ("own share of a whole call, all stages, us CPU", 80, 40, "null_unary"),
     ("stream of 100 chunks, all stages, own share, us CPU", 1500, 500, "null_stream"),
-    ("resident memory after one call, MB", 60, 45, "rss"),
+    ("whole call, 64 in flight, all stages, fast transport, us CPU", 200, 80, "fast_unary"),
+    ("resident memory after one call, without the fast extra, MB", 60, 45, "rss"),
 )
 
 
@@ -169,6 +170,8 @@ def _values(found: dict[tuple[str, str], dict[str, float]], ours_ms: float, chai
         values["null_unary"] = null["one_cpu"]
     if null := found.get(("glassway_null", "stream")):
         values["null_stream"] = null["one_cpu"]
+    if fast := found.get(("glassway_fast", "unary")):
+        values["fast_unary"] = fast["many_cpu"]
     if full := found.get(("glassway_full", "unary")):
         values["rss"] = full["rss"]
     return values

@@ -30,6 +30,7 @@ class Body:
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
         """By lower-case name."""
         self._response = response
+        self._stream = response.stream
         self._max_bytes = max_bytes
         self._read_bytes = 0
         compressed = self.headers.get("content-encoding", "identity") != "identity"
@@ -75,10 +76,12 @@ class Body:
 
     async def aclose(self) -> None:
         """Let go of the connection. May be called more than once, also while another task reads: that one then fails."""
-        if hasattr(self._parts, "aclose"):
-            with suppress(RuntimeError):  # the other task is inside it; closing the response below ends that
+        if self._parts is not self._stream and hasattr(self._parts, "aclose"):
+            with suppress(RuntimeError):  # the other task is inside it; closing the stream ends that
                 await self._parts.aclose()
-        await self._response.aclose()
+        if not self._response.is_closed and isinstance(self._stream, httpx.AsyncByteStream):
+            self._response.is_closed = True  # as `Response.aclose` does, which asks for the request first
+            await self._stream.aclose()
 
 
 def _pieces(response: httpx.Response, *, compressed: bool) -> AsyncIterator[bytes]:

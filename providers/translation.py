@@ -43,7 +43,9 @@ def encoded(codec: Codec, call: Call, provider: str, policy: TranslationPolicy) 
     provider and parameter, once per process. `allow`: nothing. The facts are written whichever it is.
     """
     facts = call.state.facts
-    earlier = facts.pop(TRANSLATION.name, None)  # of other attempts: what another vendor dropped is no reason to refuse here
+    earlier = facts.pop(
+        TRANSLATION.name, None
+    )  # of other attempts: what another vendor dropped is no reason to refuse here
     try:
         sent = codec.encode(call)
     finally:

@@ -46,6 +46,12 @@ def completion(client: Client, stream: bool) -> Any:
     return streamed if stream else unary
 
 
+def prepare_over(url: str, stream: bool, *, fast: bool) -> Any:
+    """One call of a client with the full stack, over one of our own transports."""
+    provider = OpenAI(api_key="sk-test", base_url=url, fast=fast)
+    return completion(Client(Pipeline(stages(), providers=[provider])), stream)
+
+
 async def prepare(url: str, stream: bool) -> Any:
     """A client with the full stack."""
-    return completion(Client(Pipeline(stages(), providers=[OpenAI(api_key="sk-test", base_url=url)])), stream)
+    return prepare_over(url, stream, fast=False)

@@ -1,4 +1,4 @@
-"""How the Messages codec says what it changed."""
+"""How a codec says what it changed."""
 
 from __future__ import annotations
 
