@@ -45,6 +45,9 @@ class Frame:
         """Time spent on the stream after the stage had returned it."""
         self.error: BaseException | None = None
         self.span_id = 0
+        self.self_ns = 0
+        """Filled in by `Trace.measure`."""
+        self.covered_until_ns = 0
         self.facts: list[tuple[int, str, Any]] | None = None
         """(when, slot name, value), in the traced chain only."""
 

@@ -76,7 +76,8 @@ class Body:
 
     async def aclose(self) -> None:
         """Let go of the connection. May be called more than once, also while another task reads: that one then fails."""
-        if self._parts is not self._stream and hasattr(self._parts, "aclose"):
+        parts: object = self._parts
+        if parts is not self._stream and hasattr(self._parts, "aclose"):
             with suppress(RuntimeError):  # the other task is inside it; closing the stream ends that
                 await self._parts.aclose()
         if not self._response.is_closed and isinstance(self._stream, httpx.AsyncByteStream):
