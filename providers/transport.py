@@ -35,7 +35,7 @@ class Transports:
     def __init__(self, given: httpx.AsyncBaseTransport | None = None, *, fast: bool | None = None) -> None:
         """Raises `MissingExtraError` if the fast one is asked for and not installed, `ConfigError` for another name."""
         self._given = given
-        self._make = _maker(fast) if given is None else httpx.AsyncHTTPTransport
+        self._make = _maker(fast if given is None else False)
         self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncBaseTransport] = WeakKeyDictionary()
 
     def current(self) -> httpx.AsyncBaseTransport:

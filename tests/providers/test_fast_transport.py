@@ -169,13 +169,18 @@ async def test_answers_that_end_the_connection(
 
 async def test_pieces_are_handed_on_as_they_arrive(server: Loopback, transport: httpx.AsyncBaseTransport) -> None:
     server.script = saying(CHUNKED + chunk(b"one"))
-    pieces = aiter((await transport.handle_async_request(request(server.url))).stream)  # type: ignore[arg-type]
+    response = await transport.handle_async_request(request(server.url))
+    pieces = aiter(response.stream)  # type: ignore[arg-type]
     assert await anext(pieces) == b"one"
     server.writer.write(chunk(b"two"))
     assert await anext(pieces) == b"two"
     server.writer.write(chunk(b""))
     with pytest.raises(StopAsyncIteration):
         await anext(pieces)
+    await response.stream.aclose()  # type: ignore[union-attr]
+    server.script = saying(OK)
+    assert await asked(transport, server.url) == b"ok"
+    assert server.opened == 1
 
 
 async def test_ipv6(transport: httpx.AsyncBaseTransport) -> None:
@@ -228,7 +233,11 @@ async def _close(response: httpx.Response) -> None:
 
 
 async def _cancel(response: httpx.Response) -> None:
-    task = asyncio.ensure_future(read(response))
+    async def all_of_it() -> None:
+        async for _ in response.stream:  # type: ignore[union-attr]
+            pass
+
+    task = asyncio.ensure_future(all_of_it())
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -256,8 +265,10 @@ async def test_an_answer_that_is_left_closes_its_connection(
     server: Loopback, transport: httpx.AsyncBaseTransport, ending: Callable[[httpx.Response], Awaitable[None]]
 ) -> None:
     server.script = saying(CHUNKED + chunk(b"one"))
-    await ending(await transport.handle_async_request(request(server.url)))
+    response = await transport.handle_async_request(request(server.url))
+    await ending(response)
     await server.settled(0)
+    assert response.status_code == 200  # and not by being collected
 
 
 async def test_an_answer_that_is_dropped_closes_its_connection(
@@ -438,6 +449,16 @@ def full() -> object:
 async def test_no_connection_in_time(transport: httpx.AsyncBaseTransport, full: str) -> None:
     with pytest.raises(httpx.ConnectTimeout):
         await transport.handle_async_request(request(full, timeouts={"connect": 0.05}))
+
+
+async def test_no_address_in_time(transport: httpx.AsyncBaseTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def slow(*_: object, **__: object) -> list[object]:
+        await asyncio.sleep(30)
+        return []
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", slow)
+    with pytest.raises(httpx.ConnectTimeout):
+        await transport.handle_async_request(request("http://vendor.invalid/", timeouts={"connect": 0.05}))
 
 
 async def test_no_answer_in_time(server: Loopback, transport: httpx.AsyncBaseTransport) -> None:
