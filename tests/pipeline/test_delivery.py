@@ -208,8 +208,7 @@ def test_an_event_from_another_thread_reaches_the_calls_loop(counting: Counting)
 def test_a_forked_child_delivers_its_own_events_and_not_its_parents() -> None:
     script = """
         import asyncio, os, threading
-        from glassway.pipeline import delivery
-from glassway.pipeline.delivery import Deliverer, Recipient
+        from glassway.pipeline.delivery import Deliverer, Recipient
 
         gate, got, deliverer = threading.Event(), [], Deliverer(10)
         def slow(event):
