@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 from pydantic import BaseModel
 
 from .call import NO_OPTIONS, CallOptions
+from .counting import Counting
 from .dryrun import DryRun
 from .errors import ConfigError
 from .lookups import Lookups
@@ -29,7 +30,7 @@ ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client(Lookups, Pictures, Sounds, Tooling):
+class Client(Lookups, Pictures, Sounds, Tooling, Counting):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options

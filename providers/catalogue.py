@@ -213,6 +213,14 @@ ROWS: tuple[Row, ...] = (
         aliases=("llama_cpp", "llama.cpp"),
     ),
     Row(
+        name="lmstudio",
+        docs="https://lmstudio.ai/docs/developer/openai-compat",
+        base_url="http://localhost:1234/v1",
+        needs_key=False,
+        dialect=Dialect(name="lmstudio", operations=frozenset({"chat", "embeddings"})),
+        aliases=("lm_studio",),
+    ),
+    Row(
         name="ollama",
         docs="https://docs.ollama.com/api",
         base_url="http://localhost:11434",

@@ -67,6 +67,8 @@ class Dialect:
     """Whether vectors are asked for as base64 where the caller says nothing: a third of the bytes, and quicker to read."""
     least_response_tokens: int = 0
     """The least that the vendor's Responses API takes as `max_output_tokens`."""
+    counts_tokens: bool = False
+    """Whether it counts the tokens of a prompt at `/responses/input_tokens`."""
     speech_events: bool = False
     """Whether streamed speech comes as events, asked for by `stream`, rather than as the sound itself."""
 
@@ -91,10 +93,11 @@ OPENAI = Dialect(
     embedding_tokens=300_000,
     packs_vectors=True,
     least_response_tokens=16,
+    counts_tokens=True,
 )
 """Source: https://platform.openai.com/docs/api-reference/chat/create, https://platform.openai.com/docs/api-reference/embeddings/create"""
 
-AZURE = replace(OPENAI, name="azure")
+AZURE = replace(OPENAI, name="azure", counts_tokens=False)
 """What is deployed may have any name, so a reasoning model is only known by a deployment that is called like it.
 
 Source: https://learn.microsoft.com/en-us/azure/ai-foundry/openai/reference
@@ -202,5 +205,5 @@ VLLM = Dialect(
 )
 """Source: https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
 
-SIMULATED = replace(OPENAI, operations=ALL_OPERATIONS)
+SIMULATED = replace(OPENAI, operations=ALL_OPERATIONS, counts_tokens=False)
 """The embedded vendor: OpenAI's protocol, and reranking besides."""

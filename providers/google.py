@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from pydantic import SecretStr
 
+from ..pipeline.call import NO_OPTIONS, Call
 from ..pipeline.errors import ConfigError, MissingExtraError
 from .addressing import Address
 from .catalogue import Row, row_of
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     import httpx
     from typing_extensions import Unpack
 
-    from ..pipeline.call import Call
+    from ..pipeline.call import CallOptions
     from ..pipeline.stream import Reply
+    from ..pipeline.types import ChatRequest
     from .vendors import Settings
 
 SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
@@ -159,6 +161,11 @@ class Vertex(HTTPProvider):
         """The ids of Google's models."""
         await self._sign_in(None)
         return await super().list_models()
+
+    async def count_tokens(self, request: ChatRequest, options: CallOptions = NO_OPTIONS) -> int:
+        """Google's own count of a prompt's tokens."""
+        await self._sign_in(Call.start(request, options=options))
+        return await super().count_tokens(request, options)
 
     async def _sign_in(self, call: Call | None) -> None:
         if Address.key(self._address, call) is None:

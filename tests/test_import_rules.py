@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,9 +25,21 @@ NO_IO = {
     "asyncio",
     "anyio",
     "subprocess",
+    "multiprocessing",
+    "threading",
+    "http",
+    "tempfile",
+    "shutil",
     "os",
     "pathlib",
+    "time",
+    "random",
+    "logging",
+    "boto3",
+    "google",
 }
+LONGEST_CODEC = 400
+"""Lines."""
 
 
 def modules(*folders: str) -> list[Path]:
@@ -146,6 +159,22 @@ def test_codecs_open_no_files() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("open", "input", "print")
     ]
     assert calls == []
+
+
+def test_codecs_load_nothing_that_does_io() -> None:
+    """Nor does what they import: sockets, clients and SDKs are other modules' business."""
+    program = "import importlib, sys\n"
+    program += "".join(f"importlib.import_module({name_of(path)!r})\n" for path in modules("providers/codecs"))
+    program += (
+        "print([name for name in ('httpx', 'httpcore', 'aiohttp', 'botocore', 'http.client') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", modules("providers/codecs"), ids=lambda path: path.stem)
+def test_no_codec_is_long(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_CODEC
 
 
 def test_stores_know_nothing_of_stages_and_vendors() -> None:

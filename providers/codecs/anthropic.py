@@ -9,11 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
-from typing_extensions import TypedDict
-
 from ...pipeline.call import Call
-from ...pipeline.errors import APIStatusError, BadRequestError, ResponseValidationError
+from ...pipeline.errors import APIStatusError, BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
 from ..codec import Encoded
 from .anthropic_errors import status_error
@@ -23,6 +20,7 @@ from .anthropic_models import traits_of
 from .anthropic_request import betas_of, encode_body
 from .anthropic_response import decode_response
 from .anthropic_stream import AnthropicDecoder
+from .counts import count_in
 from .notes import notes_of
 from .plain_json import write_json
 
@@ -36,10 +34,6 @@ _COUNTED = frozenset({"messages", "model", "system", "tools", "tool_choice", "th
 """What is counted; the rest of a request may not be there. Source: https://platform.claude.com/docs/en/api/messages-count-tokens"""
 
 Host = Literal["anthropic", "vertex"]
-
-
-class _Count(TypedDict):
-    input_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +68,7 @@ class AnthropicCodec:
 
     def decode_count(self, body: bytes) -> int:
         """The count. Raises `ResponseValidationError` where there is none."""
-        try:
-            return TypeAdapter(_Count).validate_json(body)["input_tokens"]
-        except ValidationError as error:
-            raise ResponseValidationError(
-                "Expected a count of tokens, found something else. Is base_url right?"
-            ) from error
+        return count_in(body, "input_tokens")
 
     def decode(self, call: Call, body: bytes) -> ChatResponse:
         """A complete answer. Raises `ResponseValidationError` when it is none, the error's class for an error in a 200."""

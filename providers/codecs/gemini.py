@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from ...pipeline.call import Call
 from ...pipeline.errors import APIStatusError, BadRequestError
 from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
 from ..codec import Encoded
+from .counts import count_in
 from .gemini_answer import decode_response
 from .gemini_errors import status_error
 from .gemini_inbound import canonical_request
@@ -22,6 +23,7 @@ from .gemini_stream import GeminiDecoder
 from .notes import notes_of
 from .plain_json import write_json
 
+_HEADERS: Final = {"content-type": "application/json"}
 API_VERSION: Final = "v1beta"
 """What is new stands here first, and stays. Source: https://ai.google.dev/gemini-api/docs/api-versions"""
 
@@ -39,7 +41,18 @@ class GeminiCodec:
         """The request; what the vendor takes differently is noted as `TRANSLATION` facts. Raises `BadRequestError` for other operations than chat."""
         version = call.options.settings.get("api_version") or API_VERSION
         path = f"/{version}/{resource_of(call.target.model)}:{verb_of(call)}"
-        return Encoded("POST", path, encoded_body(call), {"content-type": "application/json"})
+        return Encoded("POST", path, encoded_body(call), _HEADERS)
+
+    def encode_count(self, call: Call) -> Encoded:
+        """The request to count a prompt's tokens, tools and system instruction included. Source: https://ai.google.dev/api/tokens"""
+        version = call.options.settings.get("api_version") or API_VERSION
+        resource = resource_of(call.target.model)
+        body = {"generateContentRequest": {**body_of(call), "model": resource}}
+        return Encoded("POST", f"/{version}/{resource}:countTokens", write_json(body), _HEADERS)
+
+    def decode_count(self, body: bytes) -> int:
+        """The count. Raises `ResponseValidationError` where there is none."""
+        return count_in(body, "totalTokens")
 
     def decode(self, call: Call, body: bytes) -> ChatResponse:
         """A complete answer. Raises `ResponseValidationError` when it is none, the error's class for an error in a 200."""
@@ -60,12 +73,17 @@ class GeminiCodec:
 
 def encoded_body(call: Call) -> bytes:
     """The body, the same at either address."""
+    return write_json(body_of(call))
+
+
+def body_of(call: Call) -> dict[str, Any]:
+    """The body, before it is JSON. Raises `BadRequestError` for other operations than chat."""
     request = call.request
     if not isinstance(request, ChatRequest):
         raise BadRequestError(
             f"Expected a chat request, found one for {request.operation}: this codec has no other operation."
         )
-    return write_json(encode_body(request, call.target.model, notes_of(call)))
+    return encode_body(request, call.target.model, notes_of(call))
 
 
 def resource_of(model: str) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ...pipeline.types import Response
     from ..codec import Codec, Decoder, Encoded
     from .openai import OpenAICodec
+    from .responses import ResponsesCodec
 
 APIS: Final = ("chat", "responses")
 
@@ -34,6 +35,14 @@ class WithResponses:
     def encode(self, call: Call) -> Encoded:
         """The vendor's request. Raises `BadRequestError` for an `api` that is neither `chat` nor `responses`."""
         return self._of(call).encode(call)
+
+    def encode_count(self, call: Call) -> Encoded:
+        """The request to count a prompt's tokens, which only Responses has an endpoint for: the same prompt has as many in a chat."""
+        return self._responses.encode_count(call)
+
+    def decode_count(self, body: bytes) -> int:
+        """The count. Raises `ResponseValidationError` where there is none."""
+        return self._responses.decode_count(body)
 
     def decode(self, call: Call, body: bytes) -> Response:
         """A complete answer; see the codecs."""
@@ -60,7 +69,7 @@ class WithResponses:
         return self._responses
 
     @cached_property
-    def _responses(self) -> Codec:
+    def _responses(self) -> ResponsesCodec:
         from .responses import ResponsesCodec
 
         return ResponsesCodec(self._provider, self.dialect)

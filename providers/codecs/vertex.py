@@ -16,11 +16,13 @@ from ...pipeline.errors import APIStatusError, ConfigError
 from ...pipeline.types import ChatChunk, ChatResponse, assemble_chat
 from ..codec import Decoder, Encoded
 from .anthropic import AnthropicCodec
-from .gemini import GeminiCodec, encoded_body, verb_of
-from .plain_json import json_object
+from .gemini import GeminiCodec, body_of, encoded_body, verb_of
+from .plain_json import json_object, write_json
 
 API_VERSION: Final = "v1"
 _PUBLISHERS: Final = "publishers/"
+_COUNTED: Final = frozenset({"contents", "systemInstruction", "tools", "generationConfig"})
+"""What is counted; the rest of a request may not be there."""
 
 
 class Place(NamedTuple):
@@ -57,6 +59,22 @@ class VertexCodec:
             return encoded._replace(path=f"/{version}{_parent(place)}{encoded.path}")
         path = f"/{version}{_resource(call.target.model, place)}:{verb_of(call)}"
         return Encoded("POST", path, encoded_body(call), {"content-type": "application/json"})
+
+    def encode_count(self, call: Call) -> Encoded:
+        """The request to count a prompt's tokens. Raises `BadRequestError` for models of Anthropic.
+
+        Source: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens
+        """
+        if _is_claude(call):
+            return self._claude.encode_count(call)
+        version = call.options.settings.get("api_version") or API_VERSION
+        body = {name: value for name, value in body_of(call).items() if name in _COUNTED}
+        path = f"/{version}{_resource(call.target.model, self.place(call))}:countTokens"
+        return Encoded("POST", path, write_json(body), {"content-type": "application/json"})
+
+    def decode_count(self, body: bytes) -> int:
+        """The count. Raises `ResponseValidationError` where there is none."""
+        return self._gemini.decode_count(body)
 
     def decode(self, call: Call, body: bytes) -> ChatResponse:
         """A complete answer. Raises `ResponseValidationError` when it is none, the error's class for an error in a 200."""
