@@ -5,6 +5,7 @@
     ├── ConfigError                    a setting is missing or wrong
     │   └── MissingExtraError          an optional package is not installed
     ├── StageError                     a stage broke the contract of the chain
+    ├── StoreError                     shared state cannot be had, and the stage that needs it fails closed
     ├── APIError                       the vendor, or the way to it
     │   ├── APIConnectionError
     │   │   └── APITimeoutError
@@ -68,6 +69,7 @@ Kind = Literal[
     "rate_limited",
     "server_error",
     "stage",
+    "store",
     "stream_interrupted",
     "timeout",
 ]
@@ -156,6 +158,13 @@ class StageError(GlasswayError):
     """A stage returned something that is no reply, or went on after its call had ended."""
 
     kind: ClassVar[Kind] = "stage"
+
+
+class StoreError(GlasswayError):
+    """The store of shared state failed or is full, and the stage that asked it lets no call pass without it."""
+
+    kind: ClassVar[Kind] = "store"
+    retryable = True
 
 
 class APIError(GlasswayError):

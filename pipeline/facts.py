@@ -206,6 +206,17 @@ class CapturedContent:
     tool_definitions: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StoreFailed:
+    """A stage could not reach its store of shared state."""
+
+    stage: str
+    error: str
+    """The name of the backend's exception; its message may hold secrets."""
+    policy: Literal["fail_open", "fail_closed"]
+    """What became of the call: it went on without, or failed."""
+
+
 ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
 FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
@@ -215,6 +226,7 @@ GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said."
 COST: Slot[Cost] = Slot("cost", "What the call costs.")
 COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in dry runs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
+STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 PAYLOAD: Slot[Mapping[str, Any]] = Slot("payload", "The vendor request that a dry run would have sent.")
 
 PRIVATE: frozenset[str] = frozenset({"payload"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from ..pipeline.errors import ConfigError
 from .disk import DiskStore
 from .memory import MemoryStore
-from .store import Store
+from .store import Store, Taken, Window
 
-__all__ = ["DiskStore", "MemoryStore", "Store", "make_store"]
+__all__ = ["DiskStore", "MemoryStore", "Store", "Taken", "Window", "make_store"]
 
 
 def make_store(place: str) -> Store:

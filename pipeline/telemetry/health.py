@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from ..delivery import delivery_counts
+from ..gauges import readings
 from ..outcome import observer_failures
 from . import names
 
@@ -51,6 +52,7 @@ class Health(Collector):
         for outcome in sorted(names.L_TRACES.values or ()):
             traces.add_metric([outcome], sum(getattr(count, outcome) for count in counts))
         yield traces
+        yield from _gauges()
 
 
 def _callbacks() -> Iterator[Metric]:
@@ -62,3 +64,22 @@ def _callbacks() -> Iterator[Metric]:
     waiting = GaugeMetricFamily(names.CALLBACKS_WAITING.prometheus, names.CALLBACKS_WAITING.doc)
     waiting.add_metric([], counts.waiting)
     yield waiting
+
+
+def _gauges() -> Iterator[Metric]:
+    """What stages are like now. Readings of one name and labels (two pipelines with the same pool) are added up."""
+    values: dict[str, dict[tuple[str, ...], float]] = {}
+    for reading in readings():
+        by_labels = values.setdefault(reading.metric, {})
+        if reading.labels in by_labels or len(by_labels) < _MOST_READINGS:
+            by_labels[reading.labels] = by_labels.get(reading.labels, 0.0) + reading.value
+    for name, by_labels in sorted(values.items()):
+        metric = names.METRICS[name]
+        family = GaugeMetricFamily(metric.prometheus, metric.doc, labels=metric.label_names)
+        for labels, value in sorted(by_labels.items()):
+            family.add_metric(list(labels), value)
+        yield family
+
+
+_MOST_READINGS = 200
+"""Label sets of one gauge; those beyond are not shown."""

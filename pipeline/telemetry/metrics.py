@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..facts import CACHE, COST, FALLBACKS, GUARDRAILS, RETRIES, TRANSLATION, Attempt, Cost
+from ..facts import CACHE, COST, FALLBACKS, GUARDRAILS, RETRIES, STORE_FAILURES, TRANSLATION, Attempt, Cost
 from ..record import Record
 from ..types import Usage
 from . import names
@@ -134,6 +134,8 @@ class CallMetrics:
         for moved in facts.get(FALLBACKS.name, ()):
             labels = self._target(moved.source), self._target(moved.target), moved.error, record.end
             book.add(names.FALLBACKS, labels)
+        for failed in facts.get(STORE_FAILURES.name, ()):
+            book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for translated in facts.get(TRANSLATION.name, ()):
             book.add(names.TRANSLATIONS, (vendor[0], self._parameter(translated.parameter), translated.action))
 

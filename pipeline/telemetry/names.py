@@ -143,6 +143,7 @@ FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to a
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
 TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
+STORE_EVENT = Event("glassway.store_failure", "store_failures", "A stage could not reach its store.", ("stage", "error", "policy"))
 FACT_EVENT: Final = "glassway.fact"
 """Any other fact: the event is `glassway.fact.{slot}`, its attributes `glassway.fact.{slot}.{field}`."""
 
@@ -196,6 +197,7 @@ L_RULE = Label("rule", "The guardrail rule.", limit=60)
 L_SIDE = Label("side", "Request or answer.", frozenset({"input", "output"}))
 L_GUARD = Label("verdict", "What the rule said.", frozenset({"passed", "blocked", "redacted", "annotated", "would_block", "would_redact", "not_run"}))
 L_DELIVERY = Label("outcome", "What became of it.", frozenset({"delivered", "dropped", "failed"}))
+L_POLICY = Label("policy", "What became of the call.", frozenset({"fail_open", "fail_closed"}))
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))
 L_ANOMALY = Label("anomaly", "The invariant that does not hold.", frozenset({"cached_exceeds_prompt", "reasoning_exceeds_completion", "total_is_not_the_sum", "negative"}))
@@ -232,6 +234,7 @@ CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache d
 GUARDRAILS = Metric("glassway.guardrail_verdicts", "counter", "{verdict}", "What the rules said.", (L_RULE, L_SIDE, L_GUARD), fact="guardrails")
 CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callbacks by what became of them; with those that wait they sum up to all.", (L_DELIVERY,))
 CALLBACKS_WAITING = Metric("glassway.callbacks_waiting", "gauge", "{event}", "Events that wait for a callback.")
+STORE_FAILURES = Metric("glassway.store_failures", "counter", "{failure}", "Stages that could not reach their store of shared state.", (L_STAGE, L_POLICY), fact="store_failures")
 TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
 TENANT_CALLS = Metric("glassway.tenant_calls", "counter", "{call}", "Calls by tenant, for calls that name one.", (L_TENANT, L_END))
 TENANT_COST = Metric("glassway.tenant_cost_usd", "counter", "{USD}", "US dollars by tenant.", (L_TENANT,), fact="cost")

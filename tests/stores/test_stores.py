@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import sqlite3
 import stat
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from glassway.pipeline.errors import ConfigError
-from glassway.stores import DiskStore, MemoryStore, Store, make_store
+from glassway.stores import DiskStore, MemoryStore, Store, Window, make_store
 
 pytestmark = pytest.mark.anyio
 
@@ -168,3 +169,39 @@ async def test_an_unknown_place_is_an_error_that_shows_no_password(place: str) -
     with pytest.raises(ConfigError) as caught:
         make_store(place)
     assert "secret" not in str(caught.value)
+
+
+SLIDING = Window("sliding", 10, 60.0)
+
+
+async def test_a_value_is_replaced_only_if_it_is_the_expected_one(store: Store) -> None:
+    assert not await store.compare_and_set("key", b"other", b"one", 60)
+    assert await store.compare_and_set("key", None, b"one", 60)
+    assert not await store.compare_and_set("key", None, b"two", 60)
+    assert await store.compare_and_set("key", b"one", None, 60)
+    assert await store.get("key") is None
+
+
+async def test_units_are_taken_from_all_windows_or_from_none(store: Store) -> None:
+    narrow = Window("narrow", 3, 60.0)
+    assert (await store.take([SLIDING, narrow], [3, 3])).granted
+    refused = await store.take([SLIDING, narrow], [1, 1])
+    assert (refused.granted, refused.used, refused.short) == (False, (3, 3), 1)
+    assert refused.wait_s > 0
+    assert (await store.take([SLIDING, narrow], [0, 0])).used == (3, 3)
+
+
+async def test_more_than_a_limit_never_has_room(store: Store) -> None:
+    assert (await store.take([SLIDING], [11])).wait_s == math.inf
+
+
+async def test_units_that_were_given_back_can_be_taken_again(store: Store) -> None:
+    taken = await store.take([SLIDING], [10])
+    await store.settle(SLIDING, taken.slices[0], -4)
+    assert (await store.take([SLIDING], [4])).used == (10,)
+
+
+async def test_a_correction_may_go_beyond_the_limit(store: Store) -> None:
+    taken = await store.take([SLIDING], [10])
+    await store.settle(SLIDING, taken.slices[0], 5)
+    assert (await store.take([SLIDING], [0])).used == (15,)

@@ -43,6 +43,7 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "cache": facts.CacheVerdict,
         "guardrails": facts.GuardrailVerdict,
         "translation": facts.Translation,
+        "store_failures": facts.StoreFailed,
     }
     assert set(event.fields) <= set(made_of[event.fact].__dataclass_fields__)
 
