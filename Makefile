@@ -86,13 +86,19 @@ generated: .venv/.for-dev
 	@$(PIP) -e '.[dev]'
 	@touch $@ .venv/.for-cli
 
-# Tests of the alert rules and dashboards ask a real Prometheus; without one they are skipped, and pytest names them.
+# Tests ask real servers: a Prometheus, a Redis, a PostgreSQL. Without one its tests are skipped, and pytest names them.
+SERVERS := prometheus redis-server initdb
+PACKAGES := prometheus redis-server postgresql
+export PATH := $(PATH):$(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+
+MISSING = for server in $(SERVERS); do command -v $$server >/dev/null || echo $$server; done
+
 system:
-	@command -v prometheus >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && $(MAKE) --no-print-directory apt; } || \
-		echo "No prometheus here: the tests that need it are skipped, and named at the end. Install it, or run as root on Debian." >&2
+	@[ -z "$$($(MISSING))" ] || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && $(MAKE) --no-print-directory apt; } || \
+		echo "Not here:" $$($(MISSING))". The tests that need them are skipped, and named at the end. Install them, or run as root on Debian." >&2
 
 .PHONY: apt
 apt: export DEBIAN_FRONTEND = noninteractive
 apt:
-	@apt-get install -qq -y --no-install-recommends prometheus >/dev/null 2>&1 || \
-		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends prometheus >/dev/null; }
+	@apt-get install -qq -y --no-install-recommends $(PACKAGES) >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -qq -y --no-install-recommends $(PACKAGES) >/dev/null; }

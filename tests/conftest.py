@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from realservers import PostgresServer, RedisServer
 
 TRANSPORTS = ("httpx", "fast")
 
@@ -20,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if (chosen := config.getoption("--transport")) is not None:
         os.environ["GLASSWAY_TRANSPORT"] = chosen
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where no test may be skipped (`GLASSWAY_SKIPS=fail`), a skipped one fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("GLASSWAY_SKIPS") == "fail" and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -40,3 +50,24 @@ def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 def anyio_backend() -> str:
     """The chain runs on asyncio."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for tests that leave it as it is: each uses keys of its own. Those that kill it start one of their own."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A real PostgreSQL for tests that leave it running."""
+    with PostgresServer(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis_server(tmp_path: Path) -> Iterator[RedisServer]:
+    """A real Redis that the test may kill and start again."""
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
