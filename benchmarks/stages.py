@@ -1,0 +1,125 @@
+"""What each stage costs by itself where nothing goes wrong, over the same pipeline without it. Prints a table.
+
+    python benchmarks/stages.py [--only Cost,Retry] [--json]
+
+Memory stores, telemetry off, and a vendor that has answered before it was asked. CPU time of all threads, so that what a
+stage leaves to a thread counts as well. A new stage joins with one line of `STAGES`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
+from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Retry, Timeout, Tracing
+
+ROUNDS, CALLS = 7, 1000
+BUDGET_US = 10.0
+MODEL = "openai/gpt-4o-mini"
+TEXTS = ("You are a helpful assistant. Answer in one short paragraph.", "What is the capital of France? " * 6)
+REQUEST = ChatRequest.model_validate(
+    {
+        "model": MODEL,
+        "messages": [{"role": role, "content": text} for role, text in zip(("system", "user"), TEXTS, strict=True)],
+    }
+)
+ANSWER = ChatResponse.model_validate(
+    {
+        "id": "chatcmpl-1",
+        "model": "gpt-4o-mini-2024-07-18",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Paris. " * 40}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 60, "completion_tokens": 80, "total_tokens": 140},
+    }
+)
+
+
+class Case(NamedTuple):
+    """How one stage is measured."""
+
+    make: Callable[[], Any]
+    """The stage, or what stands for it."""
+    budget_us: float = BUDGET_US
+    options: CallOptions = CallOptions()
+    fresh: bool = False
+    """Whether every call asks something else."""
+
+
+STAGES: dict[str, Case] = {
+    "Tracing": Case(Tracing),
+    "Callbacks": Case(lambda: Callbacks(on_success=[lambda _event: None], queue_size=100_000)),
+    "Cost": Case(Cost),
+    "Guardrails, secrets": Case(lambda: Guardrails(["secrets"])),
+    "Guardrails, secrets and pii": Case(lambda: Guardrails(["secrets", "pii"])),
+    "Cache, passed by": Case(Cache, options=CallOptions(cache={"no_cache": True, "no_store": True})),
+    "Cache, miss and kept": Case(Cache, fresh=True),
+    "Cache, hit in memory": Case(Cache),
+    "Cache, hit on disk": Case(lambda: Cache(store=f"disk:{tempfile.mkdtemp()}"), 60),
+    "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
+    "Retry": Case(Retry),
+    "Timeout": Case(lambda: Timeout(between_chunks_s=30)),
+}
+"""By what the table calls them."""
+
+
+async def openai(_call: Any) -> ChatResponse:
+    """A vendor that has answered before it was asked."""
+    return ANSWER
+
+
+def requests(*, fresh: bool) -> Callable[[], ChatRequest]:
+    """What is asked next."""
+    if not fresh:
+        return lambda: REQUEST
+    seeds = itertools.count()
+    return lambda: REQUEST.model_copy(update={"seed": next(seeds)})
+
+
+async def microseconds(pipeline: Pipeline, ask: Callable[[], ChatRequest], options: CallOptions) -> float:
+    """CPU a call."""
+    asked = [ask() for _ in range(CALLS)]
+    start = time.process_time()
+    for request in asked:
+        await pipeline.send(request, options)
+    return (time.process_time() - start) / CALLS * 1e6
+
+
+async def own_us(case: Case) -> float:
+    """The median over rounds, the pipeline without the stage in turn with the one that has it."""
+    pipelines = [Pipeline(stages, openai, telemetry=False, timeout_s=None) for stages in ([], [case.make()])]
+    ask = requests(fresh=case.fresh)
+    for pipeline in pipelines:
+        await pipeline.open()
+        await microseconds(pipeline, ask, case.options)
+    rounds = [[await microseconds(pipeline, ask, case.options) for pipeline in pipelines] for _ in range(ROUNDS)]
+    for pipeline in pipelines:
+        await pipeline.aclose()
+    return statistics.median(with_stage - without for without, with_stage in rounds)
+
+
+async def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="beginnings of names, separated by commas")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+    args = parser.parse_args()
+    wanted = tuple(args.only.split(","))
+    found = {name: await own_us(case) for name, case in STAGES.items() if name.startswith(wanted)}
+    if args.json:
+        print(json.dumps(found))
+        return
+    print("| stage | us CPU a call | budget | |\n|---|--:|--:|---|")
+    for name, measured in found.items():
+        budget = STAGES[name].budget_us
+        print(f"| {name} | {measured:.1f} | {budget:g} | {'held' if measured <= budget else 'BROKEN'} |")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
