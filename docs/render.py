@@ -1,6 +1,7 @@
 """Fills in what a page shows of the repository itself: real output, and files that are run by the tests.
 
-    <!-- output: glassway demo --fast --call fallback -->   what the command prints, 100 columns wide, without colour
+    <!-- output: glassway demo --fast --call fallback -->   what the command prints, 100 columns wide, without colour;
+                                                            or of an example: python examples/custom_stack.py
     <!-- file: examples/custom_stack.py -->                 the file as it is
 
 Each block ends at `<!-- /output -->` or `<!-- /file -->`. `--check` writes nothing and fails if a block is not up to
@@ -31,7 +32,7 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 def main() -> int:
     """Render or check the pages; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", nargs="*", type=Path, default=[ROOT / "README.md"])
+    parser.add_argument("pages", nargs="*", type=Path, default=[ROOT / "README.md", ROOT / "docs/client.md"])
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     stale = [page for page in asked.pages if not _up_to_date(page, write=not asked.check)]
@@ -66,11 +67,12 @@ def _body(kind: str, what: str) -> str:
 
 def _output(command: str) -> str:
     program, *arguments = shlex.split(command)
-    if program != "glassway":
-        raise ValueError(f"expected a command of glassway, found {program!r}")
+    if program not in ("glassway", "python"):
+        raise ValueError(f"expected a command of glassway, or python and an example, found {program!r}")
+    module = ["-m", "glassway"] if program == "glassway" else []
     environment = {**os.environ, "COLUMNS": str(WIDTH), "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", "TERM": "dumb"}
     ran = subprocess.run(  # noqa: S603 - a command of ours, written in a page of ours
-        [sys.executable, "-m", "glassway", *arguments],
+        [sys.executable, *module, *arguments],
         env=environment,
         cwd=ROOT,
         check=True,

@@ -8,6 +8,7 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 
 from pydantic import BaseModel
 
+from .administration import Administration
 from .call import NO_OPTIONS, CallOptions
 from .counting import Counting
 from .dryrun import DryRun
@@ -30,7 +31,7 @@ ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client(Lookups, Pictures, Sounds, Tooling, Counting):
+class Client(Lookups, Pictures, Sounds, Tooling, Counting, Administration):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options
@@ -44,6 +45,7 @@ class Client(Lookups, Pictures, Sounds, Tooling, Counting):
         """`registry`: names that callers may use as models; none by default."""
         self.pipeline = pipeline
         self.registry = registry if registry is not None else Registry()
+        self._retiring = set()
 
     # -- chat
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,18 +17,34 @@ registry = Registry()
 
 _lock = threading.Lock()
 _client: Client | None = None
+_used: ContextVar[Client | None] = ContextVar("glassway_client", default=None)
 
 
 def default_client() -> Client:
     """The client behind `glassway.chat` and its sisters: tracing, cost and retry in front of every vendor that we know.
 
-    Keys come from `api_key=` or the vendors' own environment variables when a call is made.
+    Keys come from `api_key=` or the vendors' own environment variables when a call is made. Inside `use(client)` it is that one.
     """
     global _client
+    if (used := _used.get()) is not None:
+        return used
     with _lock:
         if _client is None:
             _client = Client(_default_pipeline(), registry=registry)
         return _client
+
+
+@contextmanager
+def use(client: Client) -> Iterator[Client]:
+    """Let the module-level functions call `client` inside the `with` block: in this task or thread and what it starts, nowhere else.
+
+    It is not closed at the end: whoever made it closes it.
+    """
+    token = _used.set(client)
+    try:
+        yield client
+    finally:
+        _used.reset(token)
 
 
 def _default_pipeline() -> Any:
@@ -59,6 +77,7 @@ if TYPE_CHECKING:
     vision, avision = _typed.vision, _typed.avision
     run_tools, arun_tools = _typed.run_tools, _typed.arun_tools
     explain = _typed.explain
+    stats, health, ahealth, update = _typed.stats, _typed.health, _typed.ahealth, _typed.update
 else:
     chat, achat = _forward(Client.chat), _forward(Client.achat)
     completion, acompletion = _forward(Client.completion), _forward(Client.acompletion)
@@ -72,6 +91,8 @@ else:
     vision, avision = _forward(Client.vision), _forward(Client.avision)
     run_tools, arun_tools = _forward(Client.run_tools), _forward(Client.arun_tools)
     explain = _forward(Client.explain)
+    stats, health, ahealth = _forward(Client.stats), _forward(Client.health), _forward(Client.ahealth)
+    update = _forward(Client.update)
 
 register, unregister = registry.register, registry.unregister
 setup, quick_setup = registry.setup, registry.quick_setup

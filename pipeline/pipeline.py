@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
 from typing import Protocol, Self, overload
@@ -21,7 +21,8 @@ from .outcome import Outcome, notify, outcome_of
 from .parts import PartLimits, parts_of, send_parts
 from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
 from .portal import run_sync
-from .record import make_record
+from .record import Record, make_record
+from .statistics import Statistics
 from .stream import Handler, Middleware, Reply, Stream
 from .telemetry import Telemetry
 from .telemetry.names import metrics_of
@@ -79,7 +80,12 @@ class Pipeline:
         self._resources: AsyncExitStack | None = None
         self._opening = asyncio.Lock()
         self._closed = False
+        self._draining = False
+        self._successor: Pipeline | None = None
         self._in_flight = 0
+        self._when_idle: Callable[[], object] | None = None
+        self.statistics = Statistics()
+        """What it has done so far; handed on to its successor."""
 
     # -- one call
 
@@ -88,11 +94,20 @@ class Pipeline:
 
         Raises errors of `glassway.errors`; each carries the call's `record`.
         """
-        if self._resources is None:
-            await self.open()
-        trace = self._telemetry.begin(request, options, self._clock) if self._telemetry else None
-        call = self._call(request, options, trace)
-        self._in_flight += 1
+        self._in_flight += (
+            1  # before anything else: whoever retires the pipeline waits for this call, or it sees the successor
+        )
+        if self._successor is not None or self._draining:
+            self._leave()
+            return await self._elsewhere(request, options)
+        try:
+            if self._resources is None:
+                await self.open()
+            trace = self._telemetry.begin(request, options, self._clock) if self._telemetry else None
+            call = self._call(request, options, trace)
+        except BaseException:
+            self._leave()
+            raise
         try:
             reply = await self._run(call, trace)
         except BaseException as error:
@@ -130,7 +145,6 @@ class Pipeline:
     def _finish(self, call: Call, outcome: Outcome, watch: Stopwatch | None = None) -> None:
         state, trace = call.state, call.state.trace
         state.finished = True
-        self._in_flight -= 1
         if trace is not None:
             trace.end_ns = watch.stop() if watch else state.clock.now_ns()
             trace.root.end_ns = trace.root.end_ns or trace.end_ns
@@ -141,8 +155,20 @@ class Pipeline:
         outcome.attach(record)
         if self._telemetry is not None:
             notify(partial(self._telemetry.finish, record), outcome)
+        notify(partial(_note, self.statistics, record), outcome)
         for observer in state.recorded:
             notify(partial(observer, record), outcome)
+        self._leave()
+
+    def _leave(self) -> None:
+        self._in_flight -= 1
+        if self._when_idle is not None and self._in_flight == 0:
+            self._when_idle()
+
+    async def _elsewhere(self, request: Request, options: CallOptions) -> Reply:
+        if self._successor is not None:
+            return await self._successor.send(request, options)
+        raise ConfigError("This pipeline is being drained and takes no new calls. Send them to another one.")
 
     def _call(self, request: Request, options: CallOptions, trace: Trace | None, *, dry_run: bool = False) -> Call:
         call = Call.start(
@@ -275,6 +301,61 @@ class Pipeline:
             if self._telemetry is not None:
                 await asyncio.to_thread(self._telemetry.flush)
 
+    async def drain(self, timeout_s: float) -> bool:
+        """Refuse new calls and wait for those under way, at most `timeout_s`; whether all of them have ended."""
+        self._draining = True
+        return await self._idle(timeout_s)
+
+    def succeeded_by(
+        self,
+        stages: Sequence[Middleware],
+        providers: Sequence[Provider] | None = None,
+        *,
+        timeout_s: float | None = None,
+        attempts: int | None = None,
+    ) -> Pipeline:
+        """Another pipeline in this one's place: what is None stays as it is. Calls that still come here go there. Then `retire` this one.
+
+        Raises `ConfigError` or `PlanError`, and then nothing has changed.
+        """
+        if self._closed or self._successor is not None:
+            raise ConfigError("This pipeline is closed or has a successor. Change the one that takes calls.")
+        new = Pipeline(
+            stages,
+            providers=tuple(self._providers.values()) if providers is None else providers,
+            telemetry=self._telemetry or False,
+            clock=self._clock,
+            timeout_s=self._timeout_s if timeout_s is None else timeout_s,
+            attempts=self._attempts if attempts is None else attempts,
+        )
+        new.statistics = self.statistics
+        self._successor = new
+        return new
+
+    async def retire(self) -> None:
+        """Wait for the calls under way, then close what the successor does not use."""
+        await self._idle(None)
+        kept = {id(part) for part in self._successor._parts()} if self._successor is not None else set()  # noqa: SLF001 - of our own class
+        async with self._opening:
+            self._closed, self._resources = True, None
+        for part in self._parts():
+            if id(part) not in kept and hasattr(part, "aclose"):
+                await part.aclose()
+
+    async def _idle(self, timeout_s: float | None) -> bool:
+        loop, idle = asyncio.get_running_loop(), asyncio.Event()
+        self._when_idle = partial(_wake, loop, idle)
+        if self._in_flight == 0:
+            return True
+        try:
+            await asyncio.wait_for(idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _parts(self) -> tuple[object, ...]:
+        return (*(stage for _, stage in self._stages), *self._providers.values())
+
     async def __aenter__(self) -> Self:
         await self.open()
         return self
@@ -286,6 +367,15 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline({' -> '.join((*(name for name, _ in self._stages), ' | '.join(self._providers) or 'no provider'))})"
+
+
+def _note(statistics: Statistics, record: Record, outcome: Outcome) -> None:  # noqa: ARG001 - an observer
+    statistics.note(record)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, idle: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop of whoever waited is closed
+        loop.call_soon_threadsafe(idle.set)
 
 
 def _names(stages: Sequence[Middleware]) -> list[str]:

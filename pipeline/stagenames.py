@@ -26,7 +26,7 @@ def make_stage(name: str, settings: Mapping[str, Any]) -> Middleware:
     if name not in classes:
         raise ConfigError(f"unknown stage {name!r}. Known are {', '.join(sorted(classes))}.")
     cls = classes[name]
-    _check(cls, settings)
+    check_settings(cls, settings)
     make = getattr(cls, "from_config", None)
     stage: Middleware = make(settings) if make else cls(**settings)
     return stage
@@ -35,14 +35,16 @@ def make_stage(name: str, settings: Mapping[str, Any]) -> Middleware:
 def _classes() -> dict[str, Any]:
     middlewares = import_module("..middlewares", __package__)
     classes = {name: getattr(middlewares, name) for name in middlewares.__all__}
-    return {_snake(name): cls for name, cls in classes.items() if isinstance(cls, type) and "__call__" in vars(cls)}
+    return {snake(name): cls for name, cls in classes.items() if isinstance(cls, type) and "__call__" in vars(cls)}
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """`RateLimit` as configurations spell it: `rate_limit`."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
-def _check(cls: Any, settings: Mapping[str, Any]) -> None:
+def check_settings(cls: Any, settings: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for a key that the stage does not have, or a plain value of the wrong type."""
     known = [item.name for item in fields(cls) if item.init]
     hints = get_type_hints(cls)
     for key, value in settings.items():

@@ -84,6 +84,11 @@ class Cache:
         if self.key_secret:
             object.__setattr__(self, "_secret", blake2b(self.key_secret.encode()).digest())
 
+    @property
+    def held_store(self) -> Store:
+        """The store in use, whoever made it: what a changed Cache goes on with."""
+        return self._shelf.store
+
     async def aclose(self) -> None:
         """Let go of the store. It opens again for whoever still uses it."""
         await self._shelf.store.aclose()

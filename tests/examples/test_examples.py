@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 SAYS = {
+    "administration.py": ("now: Tracing > Cost > Retry", "goes on as it began: call > Tracing > Cost > Cache > Retry", "failed after 3 attempts: server_error", "drained: True"),
     "callbacks.py": ("success: simulated/gpt-sim", "failure: simulated/gpt-sim@fail=server_error", "InternalServerError"),
     "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
     "embeddings.py": ("3 vectors of 256 numbers", "cache hit, $0", "nearest: the cat sleeps on the sofa", "5000 texts went out in 3 requests"),
