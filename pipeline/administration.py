@@ -73,11 +73,15 @@ class Administration:
     async def _health(self, probe: bool) -> Health:
         pipeline = self.pipeline
         providers = {name: pipeline.statistics.condition(name) for name in pipeline.providers}
-        stages = {name: await stage.state() for name, stage in pipeline.stages.items() if isinstance(stage, HasState)}
+        stages = await _states(pipeline.stages)
         probes = await _probes(pipeline.providers) if probe else {}
         return Health(
             whole(providers, stages, probes), providers, stages, pipeline.in_flight, delivery_counts(), probes
         )
+
+
+async def _states(stages: Mapping[str, object]) -> dict[str, Mapping[str, Any]]:
+    return {name: await stage.state() for name, stage in stages.items() if isinstance(stage, HasState)}
 
 
 async def _probes(providers: Mapping[str, Provider]) -> dict[str, Answers]:

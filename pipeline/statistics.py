@@ -159,8 +159,8 @@ ITS_FAULT: frozenset[Kind] = frozenset(
         "rate_limited",
         "server_error",
         "stream_interrupted",
+        "timeout",
     }
-    | {"timeout"}
 )
 """Failures of an attempt that speak against the provider, its key or the way to it, and not against the request."""
 

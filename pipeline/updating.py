@@ -33,7 +33,7 @@ def _place(name: str) -> str:
     return snake(name).replace("#", "_")
 
 
-def _with(place: str, stage: Middleware, settings: Mapping[str, Any]) -> Middleware:
+def _with(place: str, stage: object, settings: object) -> Middleware:
     if not isinstance(settings, Mapping):
         raise ConfigError(f"{place}: expected a mapping of settings or None, found {type(settings).__name__}.")
     if not is_dataclass(stage) or isinstance(stage, type):
