@@ -21,15 +21,24 @@ class Watched(Protocol):
     def readings(self) -> Iterable[Reading]: ...
 
 
-_watched: weakref.WeakSet[Watched] = weakref.WeakSet()
+_watched: dict[int, weakref.ref[Watched]] = {}
+"""By identity: two stages with equal settings are two, and a stage need not be hashable."""
 
 
 def watch(watched: Watched) -> None:
-    """Show its readings at every scrape of this process, as long as it lives."""
-    _watched.add(watched)
+    """Show its readings at every scrape of this process, as long as it lives. It must allow weak references."""
+    key = id(watched)
+    _watched[key] = weakref.ref(watched, lambda ref: _forget(key, ref))
 
 
 def readings() -> Iterator[Reading]:
     """All readings of this process."""
-    for watched in tuple(_watched):
-        yield from watched.readings()
+    for ref in tuple(_watched.values()):
+        watched = ref()
+        if watched is not None:
+            yield from watched.readings()
+
+
+def _forget(key: int, ref: weakref.ref[Watched], watched: dict[int, weakref.ref[Watched]] = _watched) -> None:
+    if watched.get(key) is ref:  # another object may have its place by now
+        del watched[key]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, TypeVar
 
 from .call import Call
-from .errors import StoreError
+from .errors import ConfigError, StoreError
 from .facts import STORE_FAILURES, StoreFailed
 
 T = TypeVar("T")
@@ -20,9 +20,14 @@ logger = logging.getLogger("glassway")
 
 
 async def ask_store(call: Call, stage: str, policy: OnStoreFailure, question: Awaitable[T], otherwise: T) -> T:
-    """The store's answer; if the store fails, `otherwise` (`fail_open`) or `StoreError` (`fail_closed`), and a fact that says so."""
+    """The store's answer; if the store fails, `otherwise` (`fail_open`) or `StoreError` (`fail_closed`), and a fact that says so.
+
+    A question that makes no sense (`ConfigError`) is a mistake and no failure of the store: it is raised under either policy.
+    """
     try:
         return await question
+    except ConfigError:
+        raise
     except Exception as error:  # noqa: BLE001 - a backend may raise anything; what it means is the policy's to say
         # The kind of error only: a backend's message may hold its URL with the password in it.
         call.add(STORE_FAILURES, StoreFailed(stage, type(error).__name__, policy))
@@ -34,44 +39,80 @@ async def ask_store(call: Call, stage: str, policy: OnStoreFailure, question: Aw
         ) from None
 
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
+
 class Afterwards:
     """What a call's end leaves to be awaited (a correction in a store, a lease given back), off the call's path.
 
     `run` may be called from any thread, a finaliser's too. `flush` waits for what is under way. At most `limit` wait;
-    beyond that work is dropped, logged and counted in `dropped`.
+    what is beyond that, or whose event loop ends first, is dropped, logged and counted in `dropped`.
     """
 
     def __init__(self, limit: int = 10_000) -> None:
         self._limit = limit
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[_Piece] = set()
         self.dropped = 0
 
-    def run(
-        self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, None]], *, immediate: bool
-    ) -> None:
+    def run(self, loop: asyncio.AbstractEventLoop, work: Work, *, immediate: bool) -> None:
         """Run `work()` on `loop`; here and now where it never suspends (`immediate`)."""
         if immediate:
             _run_now(work())
-        elif len(self._under_way) >= self._limit or loop.is_closed():
+            return
+        if len(self._under_way) >= self._limit:
+            self._forget_closed_loops()
+        piece = _Piece(loop, work)
+        if len(self._under_way) >= self._limit or not self._hand_in(piece):
             self._drop()
-        else:
-            loop.call_soon_threadsafe(self._start, loop, work)
 
     async def flush(self, limit_s: float = 5.0) -> None:
         """Wait for what is under way on this loop, at most `limit_s` of real time."""
-        await asyncio.sleep(0)  # what was handed in a moment ago becomes a task first
         loop = asyncio.get_running_loop()
-        if mine := [task for task in self._under_way if task.get_loop() is loop]:
-            await asyncio.wait(mine, timeout=limit_s)
+        until_s = loop.time() + limit_s
+        self._forget_closed_loops()
+        while (mine := [piece for piece in tuple(self._under_way) if piece.loop is loop]) and loop.time() < until_s:
+            if tasks := [piece.task for piece in mine if piece.task is not None]:
+                await asyncio.wait(tasks, timeout=until_s - loop.time())
+            await asyncio.sleep(0)  # what was handed in a moment ago becomes a task, what is done is forgotten
 
-    def _start(self, loop: asyncio.AbstractEventLoop, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = loop.create_task(_reported(work()))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
+    def _hand_in(self, piece: _Piece) -> bool:
+        self._under_way.add(piece)
+        try:
+            piece.loop.call_soon_threadsafe(self._start, piece)
+        except RuntimeError:  # the loop is closed
+            self._under_way.discard(piece)
+            return False
+        return True
+
+    def _start(self, piece: _Piece) -> None:
+        piece.task = piece.loop.create_task(_reported(piece.work()))
+        piece.task.add_done_callback(lambda task: self._done(piece, task))
+
+    def _done(self, piece: _Piece, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(piece)
+        if task.cancelled():
+            self._drop()
+
+    def _forget_closed_loops(self) -> None:
+        for piece in tuple(self._under_way):
+            if piece.loop.is_closed():
+                self._under_way.discard(piece)
+                self._drop()
 
     def _drop(self) -> None:
         self.dropped += 1
-        logger.warning("A correction of shared state was dropped: too many wait, or the event loop is closed.")
+        logger.warning("A correction of shared state was dropped: too many wait, or their event loop has ended.")
+
+
+class _Piece:
+    """One piece of work, and the task that it becomes on its loop."""
+
+    __slots__ = ("loop", "task", "work")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, work: Work) -> None:
+        self.loop = loop
+        self.work = work
+        self.task: asyncio.Task[None] | None = None
 
 
 def _run_now(work: Coroutine[Any, Any, None]) -> None:

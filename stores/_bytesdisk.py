@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from diskcache import Cache, Disk  # type: ignore[import-untyped]  # it has no types
-from diskcache.core import MODE_BINARY, MODE_RAW  # type: ignore[import-untyped]
+from diskcache.core import EVICTION_POLICY, MODE_BINARY, MODE_RAW  # type: ignore[import-untyped]
 
 _FILE = re.compile(r"[0-9a-f]{2}[/\\][0-9a-f]{2}[/\\][0-9a-f]{28}\.val")
 """What `Disk.filename` makes. A row that names another file was not written by us: it might lead out of the directory."""
@@ -58,11 +58,18 @@ class BytesDisk(Disk):  # type: ignore[misc]  # diskcache has no types
         super().remove(file_path)
 
 
+_UNTAGGED_FIRST = "glassway-untagged-least-recently-stored"
+
+
 def open_cache(directory: Path, max_bytes: int, busy_s: float) -> Cache:
-    """diskcache on `directory`, for bytes only."""
-    return Cache(
-        str(directory), timeout=busy_s, disk=BytesDisk, size_limit=max_bytes, eviction_policy="least-recently-stored"
-    )
+    """diskcache on `directory`, for bytes only. To make room it drops what was stored longest ago, and nothing that has a tag."""
+    policy = {
+        "init": "CREATE INDEX IF NOT EXISTS Cache_untagged_store_time ON Cache (store_time) WHERE tag IS NULL",
+        "get": None,
+        "cull": "SELECT {fields} FROM Cache WHERE tag IS NULL ORDER BY store_time LIMIT ?",
+    }
+    EVICTION_POLICY.setdefault(_UNTAGGED_FIRST, policy)
+    return Cache(str(directory), timeout=busy_s, disk=BytesDisk, size_limit=max_bytes, eviction_policy=_UNTAGGED_FIRST)
 
 
 def _ours(filename: str | None) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from threading import Lock
+from threading import RLock
 from typing import NamedTuple
 
 from ..pipeline.errors import ConfigError, StoreError
 from .store import Taken, Window
-from .windows import Slices, correct, decide, ends_us
+from .windows import Held, check_amount, check_take, check_units, correct, decide, decide_one
 
 
 class _Kept(NamedTuple):
@@ -24,6 +24,9 @@ class MemoryStore:
     `max_entries` and `max_bytes` (of keys and values) bound it; a value larger than all the room is not kept.
     `max_states` bounds the windows, and the values that `compare_and_set` keeps: with more of them alive it raises `StoreError`.
     `now_s` is the time by which values expire: seconds that only ever grow.
+
+    A stream that is collected as garbage may settle what it took in the middle of another question on the same thread:
+    the lock lets it in, and each question leaves everything whole before it lets Python make an object.
     """
 
     immediate = True
@@ -45,34 +48,30 @@ class MemoryStore:
         self._max_states = max_states
         self._now_s = now_s
         self._states: dict[str, _Kept] = {}
-        self._windows: dict[str, tuple[Window, Slices]] = {}
+        self._windows: dict[str, tuple[Window, Held]] = {}
+        self._full_until_s = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
-        self._lock = Lock()
+        self._lock = RLock()
 
     async def get(self, key: str) -> bytes | None:
         """The value, or None. Never suspends."""
         with self._lock:
-            if (state := self._state(key)) is not None:
-                return state
-            kept = self._kept.get(key)
-            if kept is None:
-                return None
-            if kept.until_s <= self._now_s():
-                self._drop(key)
-                return None
-            self._kept.move_to_end(key)
-            return kept.value
+            return self._value(key)
 
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keep a value, and make room for it. Never suspends."""
+        kept = _Kept(value, self._now_s() + ttl_s)
         with self._lock:
             self._states.pop(key, None)
             self._drop(key)
-            self._kept[key] = _Kept(value, self._now_s() + ttl_s)
+            if ttl_s <= 0:
+                return
+            self._kept[key] = kept
             self._bytes += len(key) + len(value)
-            while len(self._kept) > self._max_entries or self._bytes > self._max_bytes:
-                self._drop(next(iter(self._kept)))
+            while self._kept and (len(self._kept) > self._max_entries or self._bytes > self._max_bytes):
+                dropped, kept = self._kept.popitem(last=False)
+                self._bytes -= len(dropped) + len(kept.value)
 
     async def delete(self, key: str) -> None:
         """Forget a value. Never suspends."""
@@ -81,30 +80,39 @@ class MemoryStore:
             self._drop(key)
 
     async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, ttl_s: float) -> bool:
-        """Replace a value if it is the expected one. Never suspends."""
+        """Replace a value if it is the expected one. Never suspends. Raises `StoreError` if one more state is too many."""
+        now_s = self._now_s()
+        new = _Kept(value, now_s + ttl_s) if value is not None and ttl_s > 0 else None
         with self._lock:
-            found = self._state(key)
-            if found is None and (kept := self._kept.get(key)) is not None and kept.until_s > self._now_s():
-                found = kept.value
-            if found != expected:
+            if new is not None and key not in self._states:
+                self._make_room_for_a_state(now_s)
+            if self._value(key) != expected:
                 return False
             self._drop(key)
             self._states.pop(key, None)
-            if value is not None:
-                self._make_room_for_a_state()
-                self._states[key] = _Kept(value, self._now_s() + ttl_s)
+            if new is not None:
+                self._states[key] = new
             return True
 
     async def take(self, windows: Sequence[Window], amounts: Sequence[int]) -> Taken:
-        """Take units from all windows or from none. Never suspends."""
+        """Take units from all windows or from none. Never suspends. Raises `StoreError` if one more window is too many."""
+        now_us = int(self._now_s() * 1e6)
+        if len(windows) == 1 == len(amounts):
+            [window], [amount] = windows, amounts
+            check_amount(amount)
+            with self._lock:
+                return decide_one(window, self._held(window), amount, now_us)
+        check_take(windows, amounts)
         with self._lock:
-            held = [self._slices(window) for window in windows]
-            return decide(windows, held, amounts, int(self._now_s() * 1e6))
+            return decide(windows, [self._held(window) for window in windows], amounts, now_us)
 
     async def settle(self, window: Window, slice_: int, units: int) -> None:
         """Correct what was booked. Never suspends."""
+        check_units(units)
+        now_us = int(self._now_s() * 1e6)
         with self._lock:
-            correct(window, self._slices(window), slice_, units, int(self._now_s() * 1e6))
+            if units > 0 or window.key in self._windows:
+                correct(self._held(window), slice_, units, now_us)
 
     async def aclose(self) -> None:
         """Nothing to let go of: values stay for whoever shares this store."""
@@ -121,39 +129,54 @@ class MemoryStore:
     def __repr__(self) -> str:
         return f"MemoryStore(max_entries={self._max_entries}, max_bytes={self._max_bytes})"
 
-    def _state(self, key: str) -> bytes | None:
+    def _value(self, key: str) -> bytes | None:
         state = self._states.get(key)
-        if state is None:
-            return None
-        if state.until_s > self._now_s():
+        if state is not None and state.until_s > self._now_s():
             return state.value
-        del self._states[key]
-        return None
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        if kept.until_s <= self._now_s():
+            self._drop(key)
+            return None
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return kept.value
 
-    def _slices(self, window: Window) -> Slices:
+    def _held(self, window: Window) -> Held:
         found = self._windows.get(window.key)
-        if found is None or found[0] is not window:
-            if found is None:
-                self._make_room_for_a_state()
-            found = self._windows[window.key] = (window, found[1] if found is not None else {})
+        if found is None:
+            held = Held(window)
+            self._make_room_for_a_state(self._now_s())
+            return self._windows.setdefault(window.key, (window, held))[1]
+        if found[0] is not window:
+            if found[0] != window:
+                found[1].fit(window)
+            self._windows[window.key] = (window, found[1])
         return found[1]
 
-    def _make_room_for_a_state(self) -> None:
+    def _make_room_for_a_state(self, now_s: float) -> None:
         if len(self._states) + len(self._windows) < self._max_states:
             return
-        now_s = self._now_s()
-        self._states = {key: state for key, state in self._states.items() if state.until_s > now_s}
-        self._windows = {key: kept for key, kept in self._windows.items() if _alive(*kept, int(now_s * 1e6))}
+        if now_s >= self._full_until_s:
+            self._forget_what_is_over(now_s)
         if len(self._states) + len(self._windows) >= self._max_states:
             raise StoreError(
                 f"The store holds {self._max_states} windows and states, all of them alive. Raise max_states, or use Redis."
             )
 
+    def _forget_what_is_over(self, now_s: float) -> None:
+        """Drop what is over. Where nothing is, nobody looks again for a second: a full store must not be a slow one."""
+        before = len(self._states) + len(self._windows)
+        for key, state in list(self._states.items()):
+            if state.until_s <= now_s:
+                self._states.pop(key, None)
+        for key, (_, held) in list(self._windows.items()):
+            if not held.slices or held.ends_us() <= now_s * 1e6:
+                self._windows.pop(key, None)
+        self._full_until_s = now_s if len(self._states) + len(self._windows) < before else now_s + 1.0
+
     def _drop(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
             self._bytes -= len(key) + len(kept.value)
-
-
-def _alive(window: Window, slices: Slices, now_us: int) -> bool:
-    return any(now_us < ends_us(window, slice_) for slice_ in slices)

@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
+MOST = 2**53 - 1
+"""Units, limits and sums of a window are whole numbers up to here: what every store, Redis's Lua too, counts exactly."""
+LONGEST_S = 10 * 366 * 86_400.0
+"""Ten years. Nothing is kept for longer: it is a mistake in the unit."""
+
 
 class Window(NamedTuple):
     """A bound on what is taken under `key`: at most `limit` units in any `length_s` seconds.
 
-    Time is counted in `slices`: what was taken makes room again `length_s` after the slice it fell into has ended, so the
-    bound is never exceeded and room comes back up to one slice late. A `fixed` window has one slice, which begins with
-    the first unit and ends `length_s` later.
+    Time is counted in `slices` (1 to 1000): what was taken makes room again `length_s` after the slice it fell into has
+    ended, so the bound is never exceeded and room comes back up to one slice late.
+
+    A `fixed` window begins with the first unit that is taken and ends `length_s` later, all of it at once: at most `limit`
+    units between its beginning and its end, and up to twice as many in a time that spans two of them.
+
+    Limit and lengths of a key may change between two questions: what was taken before counts on.
     """
 
     key: str
@@ -26,9 +35,9 @@ class Taken(NamedTuple):
 
     granted: bool
     used: tuple[int, ...]
-    """Units in each window now, those that were just granted included."""
+    """Units in each window now, those that were just granted included; more than the limit after corrections."""
     slices: tuple[int, ...]
-    """Where each window booked them: what `settle` corrects."""
+    """Where each window booked them: what `settle` is given. Nothing else is to be read out of it."""
     wait_s: float = 0.0
     """If refused: seconds until there may be room; infinite where the amount exceeds a limit."""
     short: int = -1
@@ -41,7 +50,10 @@ class Store(Protocol):
 
     Each method is atomic over all who share the store: tasks, threads, processes, machines. Time is the store's own, so
     that clocks of its users need not agree. A store bounds its own size and its own waiting: whoever uses it puts no time
-    limit around it. Any method may raise what its backend raises; users of a store decide what a failure means for them.
+    limit around it. Any method may raise what its backend raises; users of a store decide what a failure means for them
+    (`ask_store`). A question that makes no sense (a limit beyond 2^53, one window named twice) raises `ConfigError`.
+
+    Whoever is cancelled while a `take` is under way took nothing: what the store still grants is given back.
     """
 
     @property
@@ -54,7 +66,10 @@ class Store(Protocol):
         ...
 
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
-        """Keep `value` for `ttl_s` seconds, or shorter where room is needed. Replaces what was there."""
+        """Keep `value` for `ttl_s` seconds (ten years at most), or shorter where room is needed. Replaces what was there.
+
+        With a time of 0 or less nothing is kept.
+        """
         ...
 
     async def delete(self, key: str) -> None:
@@ -71,12 +86,15 @@ class Store(Protocol):
     async def take(self, windows: Sequence[Window], amounts: Sequence[int]) -> Taken:
         """Take `amounts` units, one for each window, if all of them have room; else nothing. 0 units only read.
 
-        Raises if no further window can be kept; nothing that counts is ever dropped to make room.
+        The windows have different keys. Raises if no further window can be kept; nothing that counts is ever dropped to make room.
         """
         ...
 
     async def settle(self, window: Window, slice_: int, units: int) -> None:
-        """Correct what was booked in a slice by `units` (negative: give back), whatever the limit; nothing if its time is over."""
+        """Correct what was booked in a slice by `units` (negative: give back), whatever the limit; nothing if its time is over.
+
+        A slice never holds less than 0, and a window never more than 2^53 - 1.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,78 +1,193 @@
-"""The arithmetic of windows, for stores that hold them themselves. Pure: state and time in, decision out."""
+"""The arithmetic of windows, for stores that hold them themselves. Pure: state and time in, decision out.
+
+A slice is named by its start, microseconds of the store's time, so that a window whose length or slices are changed goes
+on with what was taken. `_scripts.py` says the same in Lua; a differential test holds the two together.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from .store import Taken, Window
-
-Slices = dict[int, int]
-"""Units by slice, oldest first. A slice of a sliding window is its number since time 0; of a fixed one, its start in microseconds."""
+from ..pipeline.errors import ConfigError
+from .store import LONGEST_S, MOST, Taken, Window
 
 _US = 1_000_000
+_NEVER = 2**62
 
 
-def decide(windows: Sequence[Window], held: Sequence[Slices], amounts: Sequence[int], now_us: int) -> Taken:
-    """Drop slices whose time is over and, if every window has room, book the amounts. Changes `held`."""
-    used, places, wait_s, short = [], [], 0.0, -1
-    for index, (window, slices, amount) in enumerate(zip(windows, held, amounts, strict=True)):
-        expire(window, slices, now_us)
-        total = sum(slices.values())
-        used.append(total)
-        places.append(_place(window, slices, now_us))
-        needed_s = 0.0 if total + amount <= window.limit or not amount else _wait_s(window, slices, amount, now_us)
-        if needed_s > wait_s:
-            wait_s, short = needed_s, index
-    if short >= 0:
-        return Taken(False, tuple(used), tuple(places), wait_s, short)
-    for index, (slices, amount) in enumerate(zip(held, amounts, strict=True)):
-        if amount:
-            slices[places[index]] = slices.get(places[index], 0) + amount
-            used[index] += amount
-    return Taken(True, tuple(used), tuple(places))
+def check_window(window: Window) -> None:
+    """Raises `ConfigError` for a window that cannot be kept."""
+    if not 0 <= window.limit <= MOST:
+        raise ConfigError(f"Window.limit: expected 0 to 2^53 - 1 units, found {window.limit}. Use a larger unit.")
+    if not 0 < window.length_s <= LONGEST_S:
+        raise ConfigError(f"Window.length_s: expected seconds above 0, ten years at most, found {window.length_s}.")
+    if not 1 <= window.slices <= 1_000:
+        raise ConfigError(f"Window.slices: expected 1 to 1000, found {window.slices}.")
 
 
-def correct(window: Window, slices: Slices, slice_: int, units: int, now_us: int) -> None:
-    """Change what was booked in a slice; never below 0. Nothing if its time is over."""
-    expire(window, slices, now_us)
-    if slice_ in slices:
-        slices[slice_] = max(0, slices[slice_] + units)
-    elif units > 0 and now_us < ends_us(window, slice_):
-        slices[slice_] = units
+def check_take(windows: Sequence[Window], amounts: Sequence[int]) -> None:
+    """Raises `ConfigError` for amounts that nobody can take, and for one window named twice."""
+    if len(windows) != len(amounts):
+        raise ConfigError(f"take: expected an amount for each of {len(windows)} windows, found {len(amounts)}.")
+    for amount in amounts:
+        check_amount(amount)
+    if len(windows) > 1 and len({window.key for window in windows}) < len(windows):
+        raise ConfigError(
+            "take: expected windows of different keys, found one twice. Give each bound a key of its own."
+        )
 
 
-def expire(window: Window, slices: Slices, now_us: int) -> None:
-    """Forget the slices whose time is over."""
-    for slice_ in [slice_ for slice_ in slices if now_us >= ends_us(window, slice_)]:
-        del slices[slice_]
+def check_amount(amount: int) -> None:
+    """Raises `ConfigError` for an amount that nobody can take."""
+    if not 0 <= amount <= MOST:
+        raise ConfigError(f"take: expected an amount of 0 to 2^53 - 1, found {amount}. `settle` gives units back.")
 
 
-def ends_us(window: Window, slice_: int) -> int:
-    """When units of a slice make room again, microseconds of the store's time."""
-    length_us = int(window.length_s * _US)
+def check_units(units: int) -> None:
+    """Raises `ConfigError` for a correction that not every store can count."""
+    if not -MOST <= units <= MOST:
+        raise ConfigError(f"settle: expected units within 2^53 - 1, found {units}. Use a larger unit.")
+
+
+class Held:
+    """What a window holds: units by the start of their slice, and their sum.
+
+    A collection of garbage may run `correct` on it in the middle of a `decide`, on the same thread: no step leaves slices
+    and sum apart while Python could collect.
+    """
+
+    __slots__ = (
+        "changed",
+        "fixed",
+        "is_new",
+        "keeps_us",
+        "length_us",
+        "newest",
+        "oldest",
+        "slices",
+        "total",
+        "width_us",
+    )
+
+    def __init__(self, window: Window, slices: Mapping[int, int] | None = None) -> None:
+        self.fit(window)
+        self.slices: dict[int, int] = dict(slices) if slices else {}
+        self.total = sum(self.slices.values())
+        self.oldest = min(self.slices, default=_NEVER)
+        self.newest = max(self.slices, default=0)
+        self.changed = False
+        self.is_new = slices is None
+
+    def fit(self, window: Window) -> None:
+        """Count by this window's settings from now on. Raises `ConfigError` for one that cannot be kept."""
+        check_window(window)
+        self.fixed = window.fixed
+        self.length_us, self.width_us, self.keeps_us = geometry(window)
+
+    def expire(self, now_us: int) -> None:
+        """Forget the slices whose time is over. What lies further ahead than a window (the clock was put back) counts from now."""
+        if now_us >= self.oldest + self.keeps_us:
+            for start in [start for start in self.slices if now_us >= start + self.keeps_us]:
+                units = self.slices.pop(start, 0)
+                self.total -= units
+                self.changed = True
+            self.oldest = min(self.slices, default=_NEVER)
+        if self.newest > now_us + self.length_us:
+            self._draw_near(now_us)
+
+    def place(self, now_us: int) -> int:
+        """The slice that is booked now."""
+        if self.fixed:
+            return self.oldest if self.slices else now_us
+        return now_us - now_us % self.width_us
+
+    def book(self, start: int, units: int) -> None:
+        """Add to a slice, or take away from it."""
+        if start in self.slices:
+            self.slices[start] += units
+        else:
+            self.slices[start] = units
+        self.total += units
+        if start < self.oldest:
+            self.oldest = start
+        if start > self.newest:
+            self.newest = start
+        self.changed = True
+
+    def wait_us(self, amount: int, limit: int, now_us: int) -> int | None:
+        """When there may be room for an amount that has none now; None: never."""
+        if amount > limit:
+            return None
+        over = self.total - (limit - amount)
+        for start in sorted(self.slices):
+            over -= self.slices.get(start, 0)
+            if over <= 0:
+                return max(1, start + self.keeps_us - now_us)
+        return 1  # what filled it was given back in this moment
+
+    def ends_us(self) -> int:
+        """When the last of it has made room again."""
+        return self.newest + self.keeps_us
+
+    def _draw_near(self, now_us: int) -> None:
+        ahead = [start for start in self.slices if start > now_us + self.length_us]
+        units = sum(self.slices.pop(start, 0) for start in ahead)
+        self.total -= units
+        self.oldest, self.newest = min(self.slices, default=_NEVER), max(self.slices, default=0)
+        if ahead:
+            self.book(self.place(now_us), units)
+
+
+def geometry(window: Window) -> tuple[int, int, int]:
+    """Length of the window, width of a slice, and how long after its start a slice counts: microseconds."""
+    length_us = max(1, int(window.length_s * _US))
     if window.fixed:
-        return slice_ + length_us
-    width_us = _width_us(window)
-    return (slice_ + 1) * width_us + length_us
+        return length_us, length_us, length_us
+    width_us = max(1, length_us // window.slices)
+    return length_us, width_us, length_us + width_us
 
 
-def _width_us(window: Window) -> int:
-    return max(1, int(window.length_s * _US) // window.slices)
+def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[int], now_us: int) -> Taken:
+    """Forget what is over and, if every window has room, book the amounts. Changes `held`."""
+    if len(windows) == 1:
+        return decide_one(windows[0], held[0], amounts[0], now_us)
+    places, wait_us, short = [], 0.0, -1
+    for index, (window, one, amount) in enumerate(zip(windows, held, amounts, strict=True)):
+        one.expire(now_us)
+        places.append(one.place(now_us))
+        if amount and one.total + amount > window.limit:
+            needed_us = one.wait_us(amount, window.limit, now_us) or math.inf
+            if needed_us > wait_us:
+                wait_us, short = needed_us, index
+    if short < 0:
+        for one, place, amount in zip(held, places, amounts, strict=True):
+            if amount:
+                one.book(place, amount)
+    return Taken(short < 0, tuple([one.total for one in held]), tuple(places), wait_us / _US, short)
 
 
-def _place(window: Window, slices: Slices, now_us: int) -> int:
-    if window.fixed:
-        return next(iter(slices), now_us)
-    return now_us // _width_us(window)
+def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
+    """`decide`, for the usual case of one window."""
+    if now_us >= held.oldest + held.keeps_us or held.newest > now_us + held.length_us:
+        held.expire(now_us)
+    place = held.place(now_us)
+    if not amount:
+        return Taken(True, (held.total,), (place,))
+    if held.total + amount > window.limit:
+        wait_us = held.wait_us(amount, window.limit, now_us) or math.inf
+        return Taken(False, (held.total,), (place,), wait_us / _US, 0)
+    held.book(place, amount)
+    return Taken(True, (held.total,), (place,))
 
 
-def _wait_s(window: Window, slices: Slices, amount: int, now_us: int) -> float:
-    if amount > window.limit:
-        return math.inf
-    over = sum(slices.values()) + amount - window.limit
-    for slice_ in sorted(slices):
-        over -= slices[slice_]
-        if over <= 0:
-            return max(1, ends_us(window, slice_) - now_us) / _US
-    raise AssertionError("unreachable: an empty window has room for what its limit allows")
+def correct(held: Held, slice_: int, units: int, now_us: int) -> None:
+    """Change what was booked in a slice; never below 0, and the sum never above 2^53 - 1. Nothing if its time is over."""
+    held.expire(now_us)
+    if slice_ not in held.slices:
+        if units <= 0 or now_us >= slice_ + held.keeps_us:
+            return
+        if held.fixed and held.slices:
+            slice_ = held.oldest
+    booked = held.slices.get(slice_, 0)
+    held.book(slice_, max(-booked, min(units, MOST - held.total)))
