@@ -205,3 +205,51 @@ def prices(
     from . import prices as command
 
     command.prices(model or [])
+
+
+@app.command(
+    short_help="What calls cost, from the ledger.",
+    epilog=_examples(
+        "glassway costs                                       by model, from ./glassway-ledger.db",
+        "glassway costs --by tenant --by day --since 7d",
+        "glassway costs --ledger postgresql://... --since 2026-11-01 --tenant acme",
+        "glassway costs --since 30d --export calls.parquet    the calls themselves: .csv, .jsonl, .parquet",
+    ),
+)
+def costs(
+    ledger: Annotated[
+        str,
+        typer.Option(
+            "--ledger",
+            metavar="FILE|URL",
+            envvar="GLASSWAY_LEDGER",
+            help="A file, or postgresql://...",
+            show_envvar=True,
+        ),
+    ] = "glassway-ledger.db",
+    by: Annotated[
+        list[str] | None, typer.Option("--by", metavar="GROUP", help="model, tenant, tag, day ...; repeatable.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="WHEN", help="7d, 12h, 30m; or a day or time, in UTC.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="WHEN", help="As --since; not included.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", help="Only this tenant's.")] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="Only this model's.")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", "-p", help="Only this provider's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", metavar="FILE", help="Write the calls to this file instead.")
+    ] = None,
+) -> None:
+    """Say what was spent, wasted and saved, exactly, by model or by whatever else calls have in common.
+
+    Calls of unknown price are counted beside, and never as free.
+    """
+    from . import costs as command
+
+    asked = command.asked_for(since=since, until=until, tenant=tenant, model=model, provider=provider)
+    if export is not None:
+        command.export_calls(ledger, asked, export)
+    else:
+        command.costs(ledger, asked, by or ["model"], as_json=as_json)

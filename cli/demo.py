@@ -15,7 +15,7 @@ from ..pipeline.telemetry import Telemetry
 from ..providers import HTTPProvider
 from .scenarios import SCENARIOS, Scenario, ScenarioResult, run_scenario
 from .show import console, show_lines, show_result, show_totals
-from .stack import Ledger, demo_pipeline
+from .stack import Bills, demo_pipeline
 from .totals import Totals, totals_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run_tour(scenarios: Sequence[Scenario], *, fast: bool, seed: int, show: Show
     from ..providers.simulated import SimulatedServer, SimulatedVendor, Timing
 
     vendor = SimulatedVendor(seed=seed, timing=Timing(scale=0.0 if fast else 1.0))
-    registry, ledger = CollectorRegistry(), Ledger()
+    registry, ledger = CollectorRegistry(), Bills()
     results: list[ScenarioResult] = []
 
     async def tour(server: SimulatedServer) -> None:

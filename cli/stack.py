@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Ledger:
+class Bills:
     """What callbacks were told: a bill per call, as an application of its own would keep it."""
 
     entries: dict[str, Decimal] = field(default_factory=dict)
@@ -41,7 +41,7 @@ def demo_pipeline(
     anthropic_base_url: str,
     *,
     telemetry: Telemetry,
-    ledger: Ledger,
+    ledger: Bills,
     seed: int = 0,
     waits: bool = True,
 ) -> Pipeline:

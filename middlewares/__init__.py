@@ -7,8 +7,9 @@ from .callbacks import Callbacks, CallEvent
 from .cost import Cost
 from .fallback import Fallback
 from .guardrails import Guardrails
+from .ledger import Ledger
 from .retry import Retry
 from .timeout import Timeout
 from .tracing import Tracing
 
-__all__ = ["Cache", "CallEvent", "Callbacks", "Cost", "Fallback", "Guardrails", "Retry", "Timeout", "Tracing"]
+__all__ = ["Cache", "CallEvent", "Callbacks", "Cost", "Fallback", "Guardrails", "Ledger", "Retry", "Timeout", "Tracing"]

@@ -83,18 +83,6 @@ class Bounded:
         return value
 
 
-COLLECTED = frozenset(
-    {
-        "glassway.callbacks",
-        "glassway.callbacks_waiting",
-        "glassway.observer_failures",
-        "glassway.telemetry.queue_depth",
-        "glassway.telemetry.traces",
-    }
-)
-"""Metrics that are read where they are kept, at each scrape, instead of being counted on a call's path."""
-
-
 class Families:
     """The numbers of one registry and the bounds of their labels; every `Telemetry` on that registry shares them."""
 
@@ -109,9 +97,7 @@ class Families:
 
     def sink(self, generation: Generation) -> Sink:
         """Where to count; its families are there from now on, so that a scrape before the first call shows them."""
-        declared = [
-            metric for metric in METRICS.values() if generation in metric.generations and metric.name not in COLLECTED
-        ]
+        declared = [metric for metric in METRICS.values() if generation in metric.generations and not metric.at_scrape]
         with self._lock:
             if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
                 self._files = self._files or FileSink(self._registry)

@@ -65,6 +65,8 @@ class Metric:
     fact: str = ""
     """The fact that it is made of; empty where every call has it."""
     generations: tuple[Generation, ...] = BOTH
+    at_scrape: bool = False
+    """Whether it is read when it is asked for, instead of counted on a call's path."""
 
     @property
     def prometheus(self) -> str:

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from glassway.cli.demo import run_tour
 from glassway.cli.scenarios import BACKUP, SCENARIOS, SECRET, run_scenarios
-from glassway.cli.stack import Ledger, demo_pipeline
+from glassway.cli.stack import Bills, demo_pipeline
 from glassway.pipeline.facts import CACHE, GUARDRAILS, RETRIES
 from glassway.pipeline.telemetry import Telemetry
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
@@ -155,7 +155,7 @@ async def test_the_tour_can_be_run_again_and_again_on_one_stack():
             server.openai_base_url,
             server.base_url,
             telemetry=Telemetry(registry=CollectorRegistry()),
-            ledger=Ledger(),
+            ledger=Bills(),
             waits=False,
         )
         async with pipeline:

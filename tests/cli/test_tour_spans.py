@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from syrupy.assertion import SnapshotAssertion
 
 from glassway.cli.scenarios import SCENARIOS, ScenarioResult, run_scenario
-from glassway.cli.stack import Ledger, demo_pipeline
+from glassway.cli.stack import Bills, demo_pipeline
 from glassway.pipeline.record import Record
 from glassway.pipeline.telemetry import names
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
@@ -29,7 +29,7 @@ class Tour(NamedTuple):
     results: dict[str, ScenarioResult]
     spans: dict[str, tuple[ReadableSpan, ...]]
     telemetry: RecordedTelemetry
-    ledger: Ledger
+    ledger: Bills
 
     @property
     def records(self) -> list[Record]:
@@ -38,7 +38,7 @@ class Tour(NamedTuple):
 
 @pytest.fixture(scope="module")
 async def tour(anyio_backend: str) -> AsyncIterator[Tour]:
-    ledger = Ledger()
+    ledger = Bills()
     results, spans = {}, {}
     with record_telemetry() as recorded:
         async with SimulatedServer(SimulatedVendor(timing=Timing(scale=0))) as server:

@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
-from glassway.cli.stack import Ledger, demo_pipeline
+from glassway.cli.stack import Bills, demo_pipeline
 from glassway.middlewares import Cache, Cost
 from glassway.pipeline.call import CallOptions
 from glassway.pipeline.errors import StreamInterruptedError
@@ -92,7 +92,7 @@ class Load:
             server.openai_base_url,
             server.base_url,
             telemetry=Telemetry(registry=self.registry),
-            ledger=Ledger(),
+            ledger=Bills(),
             waits=False,
         )
         assert tour.telemetry is not None

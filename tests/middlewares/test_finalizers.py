@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from builders import Ends, ask, server_error
 
 from glassway import Client, Pipeline, SyncStream
-from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Retry, Timeout, Tracing
+from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Ledger, Retry, Timeout, Tracing
 from glassway.middlewares.guardrails import Check
 from glassway.pipeline.errors import APITimeoutError, GlasswayError, InternalServerError, StreamInterruptedError
 from glassway.pipeline.portal import run_sync
@@ -59,8 +60,9 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Guardrails": lambda: [Guardrails(["secrets", "pii"])],
     "Guardrails that wait": lambda: [Guardrails([Check(calm)])],
     "Cache": lambda: [Cache()],
+    "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
 }
-ORDER = ("Tracing", "Callbacks", "Cost", "Guardrails", "Cache", "layered", "Fallback", "Retry", "Timeout")
+ORDER = ("Tracing", "Callbacks", "Ledger", "Cost", "Guardrails", "Cache", "layered", "Fallback", "Retry", "Timeout")
 STAGES["all"] = lambda: [stage for name in ORDER for stage in STAGES[name]()]
 
 HOLD_ALL = frozenset({"Guardrails that wait"})
