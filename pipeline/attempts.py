@@ -57,6 +57,8 @@ def _begin(call: Call, provider: str) -> Attempt:
         if state.trace.trace_id and not opened.span_id:
             opened.span_id = random_id(64)
     call.add(ATTEMPTS, opened)
+    for watcher in state.watchers:
+        watcher.attempt_began(opened)
     return opened
 
 
@@ -72,6 +74,8 @@ def _end(call: Call, opened: Attempt, outcome: Outcome) -> None:
         opened.usage_source = "provider" if outcome.ok else "partial"
     if call.state.trace is not None:
         call.state.trace.attempt_ends(opened)
+    for watcher in call.state.watchers:
+        watcher.attempt_ended(opened)
 
 
 def _name_target(error: BaseException, opened: Attempt) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import SecretStr
 
@@ -66,9 +66,26 @@ class CallOptions:
     """Tools whose results the request brings back: facts of the call."""
     traceparent: str | None = None
     """W3C trace context of the caller, where it does not come from the current OpenTelemetry context."""
+    route: object | None = None
+    """What the model's name stands for where that is more than one target: a `Group`, which the Router stage reads."""
 
 
 NO_OPTIONS = CallOptions()
+
+
+class AttemptWatcher(Protocol):
+    """What is told of each request to a vendor, in the call's own thread or in that of a finaliser. It must not wait or raise."""
+
+    def attempt_began(self, attempt: Attempt) -> None: ...
+
+    def attempt_ended(self, attempt: Attempt) -> None: ...
+
+
+@runtime_checkable
+class Circuits(Protocol):
+    """A stage that knows which targets are not tried for now. `circuit_open` is false again once a trial call may pass."""
+
+    def circuit_open(self, call: Call, target: Target) -> bool: ...
 
 
 class CallState:
@@ -77,6 +94,7 @@ class CallState:
     __slots__ = (
         "attempts_left",
         "attempts_made",
+        "circuits",
         "clock",
         "dry_run",
         "facts",
@@ -89,6 +107,7 @@ class CallState:
         "request",
         "requested",
         "trace",
+        "watchers",
     )
 
     def __init__(
@@ -100,6 +119,7 @@ class CallState:
         attempt_budget: int,
         trace: Trace | None,
         dry_run: bool,
+        circuits: Sequence[Circuits] = (),
     ) -> None:
         self.id = f"{random_id(64):016x}"
         self.requested = requested
@@ -116,6 +136,8 @@ class CallState:
         self.facts: dict[str, Any] = {}
         self.recorded: list[Callable[[Record, Outcome], object]] = []
         self.finished = False
+        self.circuits = circuits
+        self.watchers: list[AttemptWatcher] = []
         self.parts: tuple[Request, Target, list[Any]] | None = None
         """Answers to parts of a request that is too large for one: what a retry need not send again."""
 
@@ -176,9 +198,10 @@ class Call:
         timeout_s: float | None = None,
         trace: Trace | None = None,
         dry_run: bool = False,
+        circuits: Sequence[Circuits] = (),
     ) -> Self:
         """A new call. `timeout_s` is the default for calls whose options give none."""
-        state = CallState(request.model, options, clock, known, attempt_budget, trace, dry_run)
+        state = CallState(request.model, options, clock, known, attempt_budget, trace, dry_run, circuits)
         limit_s = options.timeout_s if options.timeout_s is not None else timeout_s
         deadline_ns = None if limit_s is None else clock.now_ns() + int(limit_s * 1e9)
         return cls(request, Target.parse(request.model, known), deadline_ns, state, trace.root if trace else None)
@@ -219,6 +242,14 @@ class Call:
     def when_recorded(self, observer: Callable[[Record, Outcome], object]) -> None:
         """Run `observer(record, outcome)` once, when the call has ended and its record is complete. It must not wait."""
         self.state.recorded.append(observer)
+
+    def watch_attempts(self, watcher: AttemptWatcher) -> None:
+        """Tell `watcher` of every request that this call sends to a vendor from now on."""
+        self.state.watchers.append(watcher)
+
+    def circuit_open(self, target: Target) -> bool:
+        """Whether a stage of this pipeline lets no call to `target` pass for now."""
+        return any(stage.circuit_open(self, target) for stage in self.state.circuits)
 
     def resolve(self, text: str) -> Target:
         """`vendor/model` as a target among the pipeline's providers."""

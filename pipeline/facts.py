@@ -97,6 +97,48 @@ class FellBack:
     error: Kind
 
 
+Skipped = Literal["", "circuit_open", "context", "vision", "tools", "streaming", "latency", "price", "unpriced"]
+"""Why a route did not take a target; empty for one that it might have taken."""
+
+
+RouteDecider = Literal["function", "rule", "group", "default", "caller"]
+"""What led to a target; `caller`: nothing of the router held, and the caller's own target stands."""
+
+
+class Considered(NamedTuple):
+    """A target that a route looked at."""
+
+    target: str
+    skipped: Skipped = ""
+    detail: str = ""
+    """What it was skipped for, in numbers."""
+    score: float | Decimal | None = None
+    """What the strategy compares: the least wins. Seconds, US dollars, requests in flight ...; None where it had no number."""
+
+    def __str__(self) -> str:
+        said = f"skipped: {self.skipped}{f' ({self.detail})' if self.detail else ''}" if self.skipped else self.detail
+        score = "" if self.score is None else f"{self.score:.6g}"
+        return " ".join(part for part in (f"{self.target}:", score, said) if part).removesuffix(":")
+
+
+class Route(NamedTuple):
+    """Where a call was sent, and everything that decided it."""
+
+    route: str
+    """The name of the group, the rule or the function that decided; `default` or `caller` where it was none of them."""
+    target: str
+    decided_by: RouteDecider
+    strategy: str = ""
+    """By what the target was chosen among several."""
+    rest: tuple[str, ...] = ()
+    """The targets that would come next, in order: what a fallback may go on with."""
+    considered: tuple[Considered, ...] = ()
+    rules: tuple[str, ...] = ()
+    """The rules and functions that led here, outermost first, where it was more than the one."""
+    least_bad: bool = False
+    """Whether every target had something against it that passes (an open circuit, slowness) and the best of them was taken."""
+
+
 @dataclass(frozen=True, slots=True)
 class CacheVerdict:
     """What the cache did. `key` is a digest: it tells two calls apart and tells nothing of their content."""
@@ -221,6 +263,7 @@ ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
 FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
 TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and whose results it brings to the model.")
+ROUTE: Slot[Route] = Slot("route", "Where the call was sent, and why.")
 CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
 GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")
 COST: Slot[Cost] = Slot("cost", "What the call costs.")

@@ -14,8 +14,8 @@ from .errors import ConfigError
 from .facts import TRANSLATION_POLICIES
 from .types import Message, Request
 
-OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings", "ran"}
-"""`metadata` is a field of OpenAI's request; the call's own goes by `options=CallOptions(metadata=...)`."""
+OPTION_NAMES = frozenset(item.name for item in fields(CallOptions)) - {"metadata", "settings", "ran", "route"}
+"""`metadata` is a field of OpenAI's request; the call's own goes by `options=CallOptions(metadata=...)`. `route` is one of OpenRouter's."""
 
 VENDOR_SETTINGS = frozenset(
     {"api", "api_version", "region", "project", "location", "organization", "credentials", "deployment", "account"}

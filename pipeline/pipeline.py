@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Protocol, Self, overload
 
 from .attempts import attempt
-from .call import NO_OPTIONS, Call, CallOptions
+from .call import NO_OPTIONS, Call, CallOptions, Circuits
 from .chain import compile_chain
 from .clock import SYSTEM_CLOCK, Clock
 from .dryrun import DryRun, DryRunStop
@@ -69,6 +69,7 @@ class Pipeline:
             raise ConfigError(f"timeout_s: expected seconds above 0 or None, found {timeout_s}.")
         self._stages = tuple(zip(_names(stages), stages, strict=True))
         self._providers = _by_name([*([] if provider is None else [provider]), *providers])
+        self._circuits = _with_circuits(stages)
         self._advice = check_order([(stage_name(stage), stage) for stage in stages])
         self._known = {name: _vendor(provider) or name for name, provider in self._providers.items()}
         self._chain = compile_chain(self._stages, self._dispatch)
@@ -180,6 +181,7 @@ class Pipeline:
             timeout_s=self._timeout_s,
             trace=trace,
             dry_run=dry_run,
+            circuits=self._circuits,
         )
         for ran in options.ran:
             call.add(TOOLS, ran)
@@ -411,6 +413,10 @@ def _parts(request: EmbeddingsRequest, provider: Provider) -> list[EmbeddingsReq
     """The request as the provider can take it: it says how much it takes at once."""
     limits: PartLimits | None = getattr(provider, "part_limits", None)
     return [request] if limits is None else parts_of(request, limits)
+
+
+def _with_circuits(stages: Sequence[object]) -> tuple[Circuits, ...]:
+    return tuple(stage for stage in stages if isinstance(stage, Circuits))
 
 
 def _vendor(provider: Provider) -> str | None:

@@ -211,6 +211,9 @@ def _tokens(usage: Usage) -> Attributes:
 
 
 def _plain_fields(value: object) -> list[tuple[str, Any]]:
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        found = [(name, _plain(item)) for name, item in value._asdict().items()]
+        return [(name, plain) for name, plain in found if plain not in (None, "", [])]
     if not is_dataclass(value):
         plain = _plain(value)
         return [] if plain is None else [("value", plain)]

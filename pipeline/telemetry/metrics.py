@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..facts import CACHE, COST, FALLBACKS, GUARDRAILS, RETRIES, STORE_FAILURES, TRANSLATION, Attempt, Cost
+from ..facts import CACHE, COST, FALLBACKS, GUARDRAILS, RETRIES, ROUTE, STORE_FAILURES, TRANSLATION, Attempt, Cost
 from ..record import Record
 from ..types import Usage
 from . import names
@@ -32,6 +32,8 @@ class CallMetrics:
         self._provider = families.bound(names.L_PROVIDER)
         self._stage = families.bound(names.L_STAGE)
         self._target = families.bound(names.L_TARGET)
+        self._route = families.bound(names.L_ROUTE)
+        self._routed = families.bound(names.L_ROUTED)
         self._rule = families.bound(names.L_RULE)
         self._parameter = families.bound(names.L_PARAMETER)
         self._tenant = families.bound(names.L_TENANT)
@@ -126,6 +128,9 @@ class CallMetrics:
             self._cost(record, facts[COST.name], vendor)
         if CACHE.name in facts:
             book.add(names.CACHE, (facts[CACHE.name].verdict,))
+        if ROUTE.name in facts:
+            chosen = facts[ROUTE.name]
+            book.add(names.ROUTES, (self._route(chosen.route), self._routed(chosen.target), chosen.decided_by))
         for verdict in facts.get(GUARDRAILS.name, ()):
             book.add(names.GUARDRAILS, (self._rule(verdict.rule), verdict.side, verdict.verdict))
         for retried in facts.get(RETRIES.name, ()):

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
-from ..facts import ToolOutcome
+from ..facts import RouteDecider, ToolOutcome
 from ..outcome import End
 from ..types import Operation
 from .schema import Attribute, Event, Generation, Label, Metric, SpanType
@@ -140,6 +140,7 @@ ATTEMPT_FIRST_CHUNK = Attribute("glassway.attempt.first_chunk_s", "double", "Sec
 
 RETRY_EVENT = Event("glassway.retry", "retries", "A failed try that was followed by another.", ("attempt", "error", "wait_s", "told_by"))
 FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to another target.", ("source", "target", "error"))
+ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why.", ("route", "target", "decided_by", "strategy", "rest", "considered", "rules", "least_bad"))
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
 TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
@@ -192,6 +193,9 @@ L_REASON = Label("reason", "Why the request was sent.", ATTEMPT_REASON.values)
 L_TOLD_BY = Label("told_by", "Who set the wait.", frozenset({"backoff", "retry_after"}))
 L_SOURCE = Label("source", "The target that failed.", limit=40)
 L_TARGET = Label("target", "The target that was taken instead.", limit=40)
+L_ROUTE = Label("route", "The group, rule or function that decided; `caller` where nothing of the router held.", limit=40)
+L_ROUTED = Label("target", "The target that was chosen.", limit=40)
+L_DECIDED_BY = Label("decided_by", "What decided.", frozenset(get_args(RouteDecider)))
 L_VERDICT = Label("verdict", "What the cache did.", CACHE_VERDICT.values)
 L_RULE = Label("rule", "The guardrail rule.", limit=60)
 L_SIDE = Label("side", "Request or answer.", frozenset({"input", "output"}))
@@ -231,6 +235,7 @@ UNPRICED = Metric("glassway.unpriced_calls", "counter", "{call}", "Calls whose c
 RETRIES = Metric("glassway.retries", "counter", "{retry}", "Failed tries that were followed by another.", (*_VENDOR, L_ERROR, L_TOLD_BY), fact="retries")
 RETRY_WAIT = Metric("glassway.retry_wait", "counter", "s", "Time that retries waited.", (L_TOLD_BY,), fact="retries")
 FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to another target.", (L_SOURCE, L_TARGET, L_ERROR, L_END), fact="fallbacks")
+ROUTES = Metric("glassway.route_decisions", "counter", "{call}", "Targets that routers chose.", (L_ROUTE, L_ROUTED, L_DECIDED_BY), fact="route")
 CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache did.", (L_VERDICT,), fact="cache")
 GUARDRAILS = Metric("glassway.guardrail_verdicts", "counter", "{verdict}", "What the rules said.", (L_RULE, L_SIDE, L_GUARD), fact="guardrails")
 CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callbacks by what became of them; with those that wait they sum up to all.", (L_DELIVERY,), at_scrape=True)

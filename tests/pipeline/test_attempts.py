@@ -8,8 +8,9 @@ import pytest
 from builders import Blocks, answer, ask, make, server_error, words
 
 from glassway import Pipeline
+from glassway.middlewares import Retry
 from glassway.pipeline.attempts import traceparent
-from glassway.pipeline.call import Call
+from glassway.pipeline.call import Call, Target
 from glassway.pipeline.errors import AllAttemptsFailed
 from glassway.pipeline.facts import Attempt
 from glassway.pipeline.stream import Stream
@@ -150,3 +151,48 @@ async def test_an_answer_from_elsewhere_has_no_attempt() -> None:
     await setup.send()
     record = setup.record
     assert (record.attempts, record.usage, record.request_id, record.first_chunk_s) == ((), None, None, None)
+
+
+class Watching:
+    """Notes what it is told of."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, object]] = []
+
+    def attempt_began(self, attempt: Attempt) -> None:
+        self.told.append(("began", attempt.number, attempt.end_ns))
+
+    def attempt_ended(self, attempt: Attempt) -> None:
+        self.told.append(("ended", attempt.number, attempt.error))
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+async def test_a_stage_may_watch_the_attempts_of_a_call_failures_too(stream: bool) -> None:
+    watching = Watching()
+
+    async def stage(call: Call, call_next: Any) -> Any:
+        call.watch_attempts(watching)
+        return await call_next(call)
+
+    setup = make([stage, Retry(jitter=False)], [server_error(), Scripted()])
+    await setup.answer(stream=stream)
+    assert watching.told == [("began", 1, None), ("ended", 1, "server_error"), ("began", 2, None), ("ended", 2, None)]
+
+
+async def test_a_stage_that_knows_of_open_circuits_is_asked_through_the_call() -> None:
+    class Breaker:
+        def circuit_open(self, call: Call, target: Target) -> bool:
+            return target.model == "broken"
+
+        async def __call__(self, call: Call, call_next: Any) -> Any:
+            return await call_next(call)
+
+    asked: list[bool] = []
+
+    async def stage(call: Call, call_next: Any) -> Any:
+        asked.extend(call.circuit_open(call.resolve(name)) for name in ("fine", "broken"))
+        return await call_next(call)
+
+    await make([stage, Breaker()]).answer()
+    await make([stage]).answer()
+    assert asked == [False, True, False, False]
