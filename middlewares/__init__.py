@@ -8,8 +8,20 @@ from .cost import Cost
 from .fallback import Fallback
 from .guardrails import Guardrails
 from .ledger import Ledger
-from .retry import Retry
+from .retry import Retry, RetryPolicy
 from .timeout import Timeout
 from .tracing import Tracing
 
-__all__ = ["Cache", "CallEvent", "Callbacks", "Cost", "Fallback", "Guardrails", "Ledger", "Retry", "Timeout", "Tracing"]
+__all__ = [
+    "Cache",
+    "CallEvent",
+    "Callbacks",
+    "Cost",
+    "Fallback",
+    "Guardrails",
+    "Ledger",
+    "Retry",
+    "RetryPolicy",
+    "Timeout",
+    "Tracing",
+]

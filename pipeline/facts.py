@@ -88,6 +88,20 @@ class Retried:
     told_by: Literal["backoff", "retry_after"]
 
 
+StopReason = Literal["tries_spent", "wait_too_long", "no_time_left", "attempt_budget_spent", "retry_budget_spent"]
+"""Why no further try followed: the stage's own tries; a pause beyond its limit; the deadline; the call's attempt budget; the retry budget."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryStopped:
+    """A failed try that might have passed and was not followed by another."""
+
+    attempt: int
+    """The number of the request that failed."""
+    error: Kind
+    reason: StopReason
+
+
 @dataclass(frozen=True, slots=True)
 class FellBack:
     """The call moved on to another target."""
@@ -261,6 +275,9 @@ class StoreFailed:
 
 ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
+RETRY_STOPS: Trail[RetryStopped] = Trail(
+    "retry_stops", "Failed tries that might have passed and were not followed by another."
+)
 FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
 TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and whose results it brings to the model.")
 ROUTE: Slot[Route] = Slot("route", "Where the call was sent, and why.")

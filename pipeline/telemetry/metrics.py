@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..facts import CACHE, COST, FALLBACKS, GUARDRAILS, RETRIES, ROUTE, STORE_FAILURES, TRANSLATION, Attempt, Cost
+from ..facts import (
+    CACHE,
+    COST,
+    FALLBACKS,
+    GUARDRAILS,
+    RETRIES,
+    RETRY_STOPS,
+    ROUTE,
+    STORE_FAILURES,
+    TRANSLATION,
+    Attempt,
+    Cost,
+)
 from ..record import Record
 from ..types import Usage
 from . import names
@@ -136,6 +148,9 @@ class CallMetrics:
         for retried in facts.get(RETRIES.name, ()):
             book.add(names.RETRIES, (*self._vendor_of(record, retried.attempt, vendor), retried.error, retried.told_by))
             book.add(names.RETRY_WAIT, (retried.told_by,), retried.wait_s)
+        for stopped in facts.get(RETRY_STOPS.name, ()):
+            asked = self._vendor_of(record, stopped.attempt, vendor)
+            book.add(names.RETRY_STOPS, (*asked, stopped.error, stopped.reason))
         for moved in facts.get(FALLBACKS.name, ()):
             labels = self._target(moved.source), self._target(moved.target), moved.error, record.end
             book.add(names.FALLBACKS, labels)

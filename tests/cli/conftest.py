@@ -47,7 +47,7 @@ def _stages() -> list[Middleware]:
     return [
         Callbacks(),
         Fallback(["backup/claude"]),
-        Retry(attempts=2, initial_s=0.1, jitter=False),
+        Retry(attempts=2, initial_s=0.1, strategy="exponential"),
         Timeout(total_s=10),
     ]
 

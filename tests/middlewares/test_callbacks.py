@@ -132,7 +132,9 @@ async def test_an_object_with_an_async_call_is_async() -> None:
 
 async def test_the_end_is_told_once_even_from_inside_retry() -> None:
     told = Told()
-    async with running([Retry(jitter=False), everything(told)], [server_error(), server_error(), Scripted()]) as setup:
+    async with running(
+        [Retry(strategy="exponential"), everything(told)], [server_error(), server_error(), Scripted()]
+    ) as setup:
         await setup.send()
     assert told.names == {"start": 3, "success": 1}
 

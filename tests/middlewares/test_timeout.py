@@ -74,7 +74,9 @@ async def test_a_calls_own_limit_replaces_the_pipelines_and_a_stage_only_tighten
 
 
 async def test_outside_retry_the_whole_is_bounded() -> None:
-    setup = make([Timeout(total_s=5), Retry(attempts=9, jitter=False, initial_s=2, multiplier=1)], [server_error()])
+    setup = make(
+        [Timeout(total_s=5), Retry(attempts=9, strategy="exponential", initial_s=2, multiplier=1)], [server_error()]
+    )
     with pytest.raises(Exception, match="The vendor failed"):
         await setup.send()
     assert (len(setup.provider.calls), setup.clock.slept_s) == (3, 4)
@@ -82,7 +84,8 @@ async def test_outside_retry_the_whole_is_bounded() -> None:
 
 async def test_inside_retry_each_try_is_bounded_but_a_spent_deadline_is_final() -> None:
     setup = make(
-        [Retry(attempts=3, jitter=False, initial_s=1, multiplier=1), Timeout(first_chunk_s=2)], [Scripted(delay_s=50)]
+        [Retry(attempts=3, strategy="exponential", initial_s=1, multiplier=1), Timeout(first_chunk_s=2)],
+        [Scripted(delay_s=50)],
     )
     with pytest.raises(APITimeoutError):
         await setup.send()

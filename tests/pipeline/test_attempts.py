@@ -174,7 +174,7 @@ async def test_a_stage_may_watch_the_attempts_of_a_call_failures_too(stream: boo
         call.watch_attempts(watching)
         return await call_next(call)
 
-    setup = make([stage, Retry(jitter=False)], [server_error(), Scripted()])
+    setup = make([stage, Retry(strategy="exponential")], [server_error(), Scripted()])
     await setup.answer(stream=stream)
     assert watching.told == [("began", 1, None), ("ended", 1, "server_error"), ("began", 2, None), ("ended", 2, None)]
 

@@ -64,7 +64,7 @@ STACKS: dict[str, Callable[[], list[Any]]] = {
         Callbacks(on_success=[print]),
         Timeout(total_s=500),
         Fallback(["fake/b"]),
-        Retry(jitter=False),
+        Retry(strategy="exponential"),
         pausing(1, through),
     ],
 }
@@ -127,7 +127,7 @@ async def test_each_stage_is_charged_for_its_own_time_alone() -> None:
 
 
 async def test_the_pause_between_tries_is_retrys() -> None:
-    setup = make([Retry(jitter=False, initial_s=3)], [server_error(), Scripted(delay_s=1)])
+    setup = make([Retry(strategy="exponential", initial_s=3)], [server_error(), Scripted(delay_s=1)])
     await setup.send()
     runs = [(run.name, run.self_s, run.error) for run in setup.record.stages if run.name in ("Retry", "provider")]
     assert runs == [("Retry", 3, None), ("provider", 0, "server_error"), ("provider", 1, None)]
