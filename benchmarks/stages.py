@@ -19,7 +19,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
-from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Ledger, Retry, Timeout, Tracing
+from glassway.middlewares import (
+    Cache,
+    Callbacks,
+    Cost,
+    Fallback,
+    Group,
+    Guardrails,
+    Ledger,
+    Retry,
+    Router,
+    RouteRule,
+    Timeout,
+    Tracing,
+)
 
 ROUNDS, CALLS = 7, 1000
 BUDGET_US = 10.0
@@ -39,6 +52,17 @@ ANSWER = ChatResponse.model_validate(
         "usage": {"prompt_tokens": 60, "completion_tokens": 80, "total_tokens": 140},
     }
 )
+
+
+ROUTED = ("priority", "weighted", "round_robin", "least_busy", "power_of_two", "latency", "cost")
+RULES = [RouteRule(target=MODEL, model=f"gpt-{number}*", max_tokens_above=number) for number in (5, 6)]
+RULES.append(RouteRule(target=MODEL, model="gpt-4o*"))
+
+
+def routed(strategy: str) -> CallOptions:
+    """A group of three targets at the one vendor."""
+    targets = [MODEL, "openai/gpt-4.1-mini", "openai/gpt-4.1-nano"]
+    return CallOptions(route=Group(targets, strategy, name=MODEL))
 
 
 class Case(NamedTuple):
@@ -67,6 +91,9 @@ STAGES: dict[str, Case] = {
     "Cache, hit on disk": Case(lambda: Cache(store=f"disk:{tempfile.mkdtemp()}"), 60),
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
     "Retry": Case(Retry),
+    "Router, passed by": Case(Router),
+    "Router, rules": Case(lambda: Router(rules=RULES)),
+    **{f"Router, {name} of 3": Case(Router, options=routed(name)) for name in ROUTED},
     "Timeout": Case(lambda: Timeout(between_chunks_s=30)),
 }
 """By what the table calls them."""

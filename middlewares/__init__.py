@@ -9,6 +9,7 @@ from .fallback import Fallback
 from .guardrails import Guardrails
 from .ledger import Ledger
 from .retry import Retry, RetryPolicy
+from .router import Group, Router, RouteRule
 from .timeout import Timeout
 from .tracing import Tracing
 
@@ -18,10 +19,13 @@ __all__ = [
     "Callbacks",
     "Cost",
     "Fallback",
+    "Group",
     "Guardrails",
     "Ledger",
     "Retry",
     "RetryPolicy",
+    "RouteRule",
+    "Router",
     "Timeout",
     "Tracing",
 ]

@@ -221,7 +221,11 @@ class Call:
     @property
     def vendor(self) -> str | None:
         """The vendor that the target's provider reaches, by the catalogue's name: what prices go by. None for a bare model name."""
-        name, known = self.target.provider, self.state.known
+        return self.vendor_of(self.target)
+
+    def vendor_of(self, target: Target) -> str | None:
+        """The same for another target."""
+        name, known = target.provider, self.state.known
         return known.get(name, name) if name is not None and isinstance(known, Mapping) else name
 
     @property

@@ -57,6 +57,10 @@ class VendorPrices:
             return simulated_price(model)
         return _price(provider, model, int(at.timestamp()) // _SLOT_S, service_tier)
 
+    def context_tokens(self, provider: str | None, model: str) -> int | None:
+        """The model's context window, where the data knows it."""
+        return _context_tokens(provider, model)
+
     def load(self) -> None:
         """Read the data now: a few hundredths of a second and a few megabytes, once per process."""
         from . import genai  # noqa: F401 - the import reads it
@@ -80,6 +84,17 @@ def _price(provider: str | None, model: str, slot: int, service_tier: str | None
         return None
     at = datetime.fromtimestamp(slot * _SLOT_S, UTC)
     return genai.price_of(*found, at, service_tier, f"genai-prices {genai.VERSION} ({genai.data_date()})")
+
+
+@lru_cache(maxsize=4096)
+def _context_tokens(provider: str | None, model: str) -> int | None:
+    vendor, name = _place(provider, model)
+    if provider is not None and vendor is None:
+        return None
+    from . import genai
+
+    found = genai.find_model(vendor, name)
+    return None if found is None else found[0].context_window
 
 
 def _place(provider: str | None, model: str) -> tuple[str | None, str]:

@@ -1,0 +1,182 @@
+"""What is known of targets now: how fast they were lately, how often they failed, how much is under way."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...pipeline.errors import ConfigError
+from ...pipeline.statistics import ITS_FAULT
+
+if TYPE_CHECKING:
+    from ...pipeline.call import Target
+    from ...pipeline.facts import Attempt
+    from ...pipeline.outcome import Outcome
+    from ...pipeline.record import Record
+
+_CHOSEN, _BEGAN, _LET_GO, _ENDED = range(4)
+
+
+class Speed(NamedTuple):
+    """How a target did lately; what is longer ago counts less."""
+
+    seconds: float | None
+    """The mean of what worked; None where nothing did."""
+    failures: float
+    """The share that failed by the target's fault, 0 to 1."""
+    quiet_ns: int
+    """How long ago the last of it ended."""
+
+
+class _Cell:
+    __slots__ = ("at_ns", "busy", "failed", "first_n", "first_s", "last_ns", "tried", "whole_n", "whole_s")
+
+    def __init__(self) -> None:
+        self.busy = 0
+        self.at_ns = self.last_ns = 0
+        self.tried = self.failed = self.first_n = self.first_s = self.whole_n = self.whole_s = 0.0
+
+    def age(self, now_ns: int, half_life_ns: float) -> None:
+        """Let what is known fade."""
+        if self.at_ns and now_ns > self.at_ns:
+            factor = 0.5 ** ((now_ns - self.at_ns) / half_life_ns)
+            self.tried *= factor
+            self.failed *= factor
+            self.first_n *= factor
+            self.first_s *= factor
+            self.whole_n *= factor
+            self.whole_s *= factor
+        self.at_ns = max(now_ns, self.at_ns)
+
+
+class Board:
+    """Live data on at most `limit` targets, fed by the ends of all attempts. Half of an observation's weight is gone after `half_life_s`.
+
+    One per Router, or one that several share. Safe for concurrent use from any thread: whoever tells it something leaves
+    a note, and never waits, not even in a finaliser in the middle of another change.
+    """
+
+    def __init__(self, *, half_life_s: float = 30.0, limit: int = 500) -> None:
+        if half_life_s <= 0:
+            raise ConfigError(f"Board.half_life_s: expected more than 0, found {half_life_s}.")
+        if limit < 1:
+            raise ConfigError(f"Board.limit: expected at least 1, found {limit}.")
+        self.used = False
+        """Whether anybody goes by it: until then nothing is watched."""
+        self._half_life_ns = half_life_s * 1e9
+        self._limit = limit
+        self._cells: dict[tuple[str | None, str], _Cell] = {}
+        self._notes: deque[tuple[int, Any]] = deque()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._cells)
+
+    def busy(self, target: Target) -> int:
+        """Calls that were sent there and have not come to an attempt yet, and attempts under way."""
+        self._settle()
+        cell = self._cells.get(target)
+        return cell.busy if cell else 0
+
+    def speed(self, target: Target, *, first_chunk: bool, now_ns: int) -> Speed | None:
+        """Until the first chunk of streams, or of whole answers; None where nothing has been tried."""
+        self._settle()
+        cell = self._cells.get(target)
+        if cell is None or not cell.tried:
+            return None
+        count, total = (cell.first_n, cell.first_s) if first_chunk else (cell.whole_n, cell.whole_s)
+        if not count and not cell.failed:
+            return None  # tried, but only the other way
+        return Speed(total / count if count else None, cell.failed / cell.tried, now_ns - cell.last_ns)
+
+    def watch(self, target: Target) -> Watch:
+        """A call has been sent to `target`: it is busy from now on. The watch must be told of the call's attempts and of its end."""
+        self.used = True
+        self._note(_CHOSEN, target)
+        return Watch(self, target)
+
+    def _note(self, kind: int, what: object) -> None:
+        self._notes.append((kind, what))
+        self._settle()
+
+    def _settle(self) -> None:
+        """Take up the notes. Who comes while another does leaves it to them, or to the next."""
+        if not self._notes or not self._lock.acquire(blocking=False):
+            return
+        try:
+            while self._notes:
+                self._take_up(*self._notes.popleft())
+        finally:
+            self._lock.release()
+
+    def _take_up(self, kind: int, what: Any) -> None:
+        target = (what.provider, what.model) if kind == _ENDED else what
+        cell = self._cells.get(target) or self._new_cell(target)
+        if cell is None:
+            return
+        if kind in (_CHOSEN, _BEGAN):
+            cell.busy += 1
+            return
+        cell.busy = max(0, cell.busy - 1)
+        if kind == _ENDED:
+            self._measure(cell, what)
+
+    def _measure(self, cell: _Cell, attempt: Attempt) -> None:
+        """What the consumer or the caller did says nothing of the target; what had come before it does."""
+        streamed, failed = attempt.first_chunk_ns is not None, attempt.error in ITS_FAULT
+        if not (streamed or failed or attempt.useful):
+            return
+        end_ns = attempt.end_ns or attempt.start_ns
+        cell.age(end_ns, self._half_life_ns)
+        cell.last_ns = max(cell.last_ns, end_ns)
+        cell.tried += 1
+        cell.failed += failed
+        if attempt.first_chunk_ns is not None:
+            cell.first_n += 1
+            cell.first_s += (attempt.first_chunk_ns - attempt.start_ns) / 1e9
+        elif attempt.useful:
+            cell.whole_n += 1
+            cell.whole_s += (end_ns - attempt.start_ns) / 1e9
+
+    def _new_cell(self, target: tuple[str | None, str]) -> _Cell | None:
+        if len(self._cells) >= self._limit:
+            idle = [(cell.last_ns, name) for name, cell in self._cells.items() if not cell.busy]
+            if not idle:
+                return None
+            del self._cells[min(idle)[1]]
+        cell = self._cells[target] = _Cell()
+        return cell
+
+    def __repr__(self) -> str:
+        return f"Board({len(self._cells)} targets)"
+
+
+class Watch:
+    """One call's part in the board: what it holds is let go exactly once, however it ends."""
+
+    __slots__ = ("_board", "_held")
+
+    def __init__(self, board: Board, held: Target | None = None) -> None:
+        self._board = board
+        self._held = held
+
+    def attempt_began(self, attempt: Attempt) -> None:
+        """Its place passes on to the attempt."""
+        target = (attempt.provider, attempt.model)
+        held, self._held = self._held, None
+        if held == target:
+            return
+        if held is not None:
+            self._board._note(_LET_GO, held)  # noqa: SLF001 - two halves of one thing
+        self._board._note(_BEGAN, target)  # noqa: SLF001 - as above
+
+    def attempt_ended(self, attempt: Attempt) -> None:
+        """What it was like counts from now on."""
+        self._board._note(_ENDED, attempt)  # noqa: SLF001 - as above
+
+    def call_ended(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - an observer
+        """Let go of what came to no attempt."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._board._note(_LET_GO, held)  # noqa: SLF001 - as above

@@ -1,0 +1,119 @@
+"""The strategy that goes by price."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, ClassVar
+
+from ....pipeline.errors import ConfigError
+from ....pipeline.overrides import PriceEntry, with_overrides
+from ....pipeline.pricing import Price, PriceTable, Sought, default_prices, find_price, usd
+
+if TYPE_CHECKING:
+    from ....pipeline.call import Target
+    from ..candidates import Candidate, Choice
+    from ..traits import Traits
+
+_MILLION = Decimal(1_000_000)
+_NEVER = Decimal("Infinity")
+_MINUTE_NS = 60_000_000_000
+_MOST_PRICES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Cheapest:
+    """The one that this call would cost least at: its prompt by estimate, its output by its own limit, or `output_tokens`.
+
+    Prices are those in force now, yours (`overrides`, as in `Cost`) before the table's. With `ceiling_usd`, what would cost
+    more is not taken at all, nor what has no price; without it, what has no price comes last: unknown is never free.
+    """
+
+    name: ClassVar[str] = "cost"
+    weighs: ClassVar[bool] = False
+    live: ClassVar[bool] = False
+
+    ceiling_usd: Decimal | float | str | None = None
+    """US dollars a call, at most."""
+    output_tokens: int = 500
+    """The output that is expected of a call that sets no limit."""
+    prices: PriceTable | None = None
+    """None for the table that Glassway brings along."""
+    overrides: Mapping[str, PriceEntry | Sequence[PriceEntry]] = field(default_factory=dict)
+    _table: PriceTable = field(init=False, repr=False, compare=False)
+    _ceiling: Decimal | None = field(default=None, init=False, repr=False, compare=False)
+    _loaded: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
+    _seen: dict[object, tuple[int, Price | None]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.output_tokens < 0:
+            raise ConfigError(f"output_tokens: expected a whole number from 0, found {self.output_tokens}.")
+        try:
+            ceiling = None if self.ceiling_usd is None else usd(self.ceiling_usd)
+        except ValueError as error:
+            raise ConfigError(f"ceiling_usd: {error}.") from error
+        if ceiling == 0:
+            raise ConfigError("ceiling_usd: expected more than 0, found 0. Leave it out for no ceiling.")
+        table = self.prices or default_prices()
+        object.__setattr__(self, "_ceiling", ceiling)
+        object.__setattr__(self, "_table", with_overrides(table, self.overrides) if self.overrides else table)
+
+    def rank(self, candidates: Sequence[Candidate], choice: Choice) -> Sequence[Candidate]:
+        """By price, exactly; equals in the order of the list."""
+        traits = choice.traits
+        minute = traits.call.clock.wall_ns() // _MINUTE_NS
+        amounts = []
+        for place, one in enumerate(candidates):
+            price = self._price(one.target, traits, minute)
+            amount = None if price is None else self._amount(price, traits)
+            self._judge(one, choice, amount)
+            amounts.append((_NEVER if amount is None else amount, place))
+        return [candidates[place] for _, place in sorted(amounts)]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the prices are read."""
+        return bool(self._loaded)
+
+    async def prepare(self) -> None:
+        """Read the prices, in a thread."""
+        if not self.ready:
+            await asyncio.to_thread(self._table.load)
+            self._loaded.append(True)
+
+    def _judge(self, candidate: Candidate, choice: Choice, amount: Decimal | None) -> None:
+        choice.score(candidate, amount, "no price is known" if amount is None else "")
+        if self._ceiling is None:
+            return
+        if amount is None:
+            choice.skip(candidate, "unpriced", "no price is known")
+        elif amount > self._ceiling:
+            choice.skip(candidate, "price", f"above ${self._ceiling:f}")
+
+    def _price(self, target: Target, traits: Traits, minute: int) -> Price | None:
+        """Looked up once a minute."""
+        tier = getattr(traits.request, "service_tier", None)
+        key = (target, tier, traits.call.vendor_of(target))
+        found = self._seen.get(key)
+        if found is None or found[0] != minute:
+            if len(self._seen) >= _MOST_PRICES:
+                self._seen.clear()
+            at = datetime.fromtimestamp(minute * _MINUTE_NS / 1e9, UTC)
+            price = find_price(self._table, Sought(key[2], (target.model,), tier, target.provider), at)
+            found = self._seen[key] = (minute, price)
+        return found[1]
+
+    def _amount(self, price: Price, traits: Traits) -> Decimal | None:
+        prompt = traits.about_tokens
+        output = (
+            0 if traits.operation != "chat" else self.output_tokens if traits.max_tokens is None else traits.max_tokens
+        )
+        rates = price.rates_for(prompt)
+        if rates.input is None and rates.output is None:
+            return price.request_usd or None
+        if rates.input is None or (output and rates.output is None):
+            return None
+        return (rates.input * prompt + (rates.output or 0) * output) / _MILLION + price.request_usd
