@@ -18,6 +18,7 @@ SAYS = {
     "fallback.py": ("#1 first: main/gpt-sim 503 overloaded", "#3 fallback: backup/claude-sim 200 ok", "moved from main/gpt-sim"),
     "ledger.py": ("gpt-sim acme: 2 calls, $", "the replies' sum: True", "acme: 4 calls", "exported: 6 calls"),
     "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
+    "routing.py": ("latency: quick/gpt-sim of", "rule: ('free users',) -> gpt-sim-mini", "function: ('by_task',) -> slow/gpt-sim", "one user stays: True", "explain: quick/gpt-sim by default"),
     "run_tools.py": ("the model answers: The tool returned:", "round 1: get_weather returned", "2 calls, $"),
     "streaming.py": ("chunks, the first after", "finish reason stop"),
     "structured.py": ("Ticket(summary=", "city='Bergen'"),

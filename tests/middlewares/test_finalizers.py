@@ -16,7 +16,7 @@ import pytest
 from builders import Ends, ask, server_error
 
 from glassway import Client, Pipeline, SyncStream
-from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Ledger, Retry, Timeout, Tracing
+from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Ledger, Retry, Router, Timeout, Tracing
 from glassway.middlewares.guardrails import Check
 from glassway.pipeline.errors import APITimeoutError, GlasswayError, InternalServerError, StreamInterruptedError
 from glassway.pipeline.portal import run_sync
@@ -49,6 +49,9 @@ async def layered(call: Any, call_next: Any) -> Any:
 STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "none": list,
     "Retry": lambda: [Retry()],
+    "Router": lambda: [
+        Router(groups={"fake-model": {"targets": ["fake/first", "fake/second"], "strategy": "latency"}})
+    ],
     "Fallback": lambda: [Fallback(["fake/second"])],
     "Timeout": lambda: [Timeout(total_s=500, first_chunk_s=400, between_chunks_s=300)],
     "Callbacks": lambda: [
@@ -62,7 +65,19 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Cache": lambda: [Cache()],
     "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
 }
-ORDER = ("Tracing", "Callbacks", "Ledger", "Cost", "Guardrails", "Cache", "layered", "Fallback", "Retry", "Timeout")
+ORDER = (
+    "Tracing",
+    "Callbacks",
+    "Ledger",
+    "Cost",
+    "Guardrails",
+    "Cache",
+    "layered",
+    "Router",
+    "Fallback",
+    "Retry",
+    "Timeout",
+)
 STAGES["all"] = lambda: [stage for name in ORDER for stage in STAGES[name]()]
 
 HOLD_ALL = frozenset({"Guardrails that wait"})
