@@ -153,7 +153,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any]) -> None:
 async def test_every_attempt_of_the_pipeline_is_told_retries_and_unrouted_calls_too() -> None:
     board = Board()
     router = Router(groups={"smart": {"targets": ["a/m", "b/m"], "strategy": "latency"}}, board=board)
-    made = routed(router, Retry(jitter=False), answers={"a": [server_error(), Scripted(delay_s=3)]})
+    made = routed(router, Retry(), answers={"a": [server_error(), Scripted(delay_s=3)]})
     await made.send()
     await made.send("c/m")
     now = made.clock.now_ns()
