@@ -6,6 +6,7 @@ from .cache import Cache
 from .callbacks import Callbacks, CallEvent
 from .cost import Cost
 from .fallback import Fallback
+from .faults import FaultRule, Faults
 from .guardrails import Guardrails
 from .ledger import Ledger
 from .retry import Retry, RetryPolicy
@@ -19,6 +20,8 @@ __all__ = [
     "Callbacks",
     "Cost",
     "Fallback",
+    "FaultRule",
+    "Faults",
     "Group",
     "Guardrails",
     "Ledger",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+from typing import TypeVar
+
 from .call import Call
 from .errors import AllAttemptsFailed, APITimeoutError, GlasswayError, error_kind
 from .facts import ATTEMPTS, Attempt
 from .ids import random_id
 from .outcome import Outcome
 from .stream import Block, Handler, Reply, Source, Stream, observed
+
+T = TypeVar("T")
 
 
 async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
@@ -20,7 +25,7 @@ async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
     call = call.in_attempt(opened)
 
     async def send(view: Call) -> Reply:
-        reply = await _within_limits(view, handler)
+        reply = await within(view, view.limits.first_chunk_s, "first chunk", handler(view))
         if isinstance(reply, Stream):
             reply.attend(lambda source, first: _Attended(source, first, view))
         return reply
@@ -85,17 +90,30 @@ def _name_target(error: BaseException, opened: Attempt) -> None:
         error.request_id = error.request_id or opened.request_id
 
 
-async def _within_limits(call: Call, handler: Handler) -> Reply:
-    limit_s, which = _nearest(call, call.limits.first_chunk_s, "first chunk")
-    if limit_s is None:
-        return await handler(call)
+async def within(call: Call, limit_s: float | None, which: str, work: Awaitable[T]) -> T:
+    """`await work`, within the nearer of `limit_s` and the deadline. Raises the `APITimeoutError` that says which one is over."""
+    nearest_s, which = _nearest(call, limit_s, which)
+    if nearest_s is None:
+        return await work
     try:
-        async with call.clock.limit(limit_s) as limit:
-            return await handler(call)
+        async with call.clock.limit(nearest_s) as limit:
+            return await work
     except TimeoutError as error:
-        if not limit.expired():  # the provider's own
+        if not limit.expired():  # the work's own
             raise
-        raise _timed_out(which, limit_s) from error
+        raise _timed_out(which, nearest_s) from error
+
+
+def provider_of(call: Call) -> str:
+    """The name of the provider that the call goes to, for a stage that answers in its place."""
+    return call.target.provider or next(iter(call.state.known), None) or "none"
+
+
+def attempt_since(call: Call, made: int) -> Attempt | None:
+    """The attempt that answered what a stage sent on when the call had made `made` of them; None if nothing was sent."""
+    fresh = call.trail(ATTEMPTS)[made:]
+    mine = [one for one in fresh if one.reason == call.reason and one.model == call.target.model] or fresh
+    return next((one for one in reversed(mine) if one.useful), mine[-1] if mine else None)
 
 
 def _nearest(call: Call, limit_s: float | None, which: str) -> tuple[float | None, str]:

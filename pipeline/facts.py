@@ -273,6 +273,50 @@ class StoreFailed:
     """What became of the call: it went on without, or failed."""
 
 
+FaultKind = Literal[
+    "rate_limit",
+    "server_error",
+    "overloaded",
+    "timeout",
+    "connection",
+    "slow_first_chunk",
+    "stall",
+    "cut",
+    "malformed_event",
+    "error_event",
+    "duplicate_chunk",
+    "missing_usage",
+    "truncated_tool_json",
+    "wrong_content",
+]
+"""What `Faults` can do to a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInjected:
+    """A failure that was made on purpose: the vendor had no part in it."""
+
+    fault: FaultKind
+    rule: int
+    """Which of the stage's rules, from 1; 0 for a fault that the call itself asked for."""
+    target: str
+
+
+ReplayVerdict = Literal["played", "missed", "passed", "recorded"]
+"""Answered from the cassette; not in it, and refused; not in it, and sent on; sent on, and recorded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a cassette did for one request to a vendor."""
+
+    verdict: ReplayVerdict
+    entry: int = 0
+    """The recorded exchange that was played, from 1 in the cassette's order."""
+    recorded_at_ns: int | None = None
+    """When it was recorded, nanoseconds since 1970."""
+
+
 ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
 RETRY_STOPS: Trail[RetryStopped] = Trail(
@@ -287,6 +331,8 @@ COST: Slot[Cost] = Slot("cost", "What the call costs.")
 COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in dry runs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
+FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
+REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")
 PAYLOAD: Slot[Mapping[str, Any]] = Slot("payload", "The vendor request that a dry run would have sent.")
 
 PRIVATE: frozenset[str] = frozenset({"payload"})

@@ -29,6 +29,8 @@ class Rule:
     """May call the rest of the chain more than once."""
     holds_chunks: bool = False
     """May keep chunks of a stream back."""
+    notes: tuple[str, ...] = ()
+    """Further effects that a reader of the plan must not miss, in words."""
 
 
 NO_RULE = Rule()
@@ -87,6 +89,7 @@ class Plan:
                     "may_short_circuit": stage.rule.may_short_circuit,
                     "reinvokes": stage.rule.reinvokes,
                     "holds_chunks": stage.rule.holds_chunks,
+                    "notes": list(stage.rule.notes),
                     "spans": list(stage.spans),
                     "metrics": list(stage.metrics),
                 }
@@ -181,7 +184,7 @@ def _effects(stage: PlannedStage) -> list[str]:
         "may call the rest again": rule.reinvokes,
         "may hold chunks back": rule.holds_chunks,
     }
-    lines = [", ".join(note for note, holds in notes.items() if holds)]
+    lines = [", ".join([*(note for note, holds in notes.items() if holds), *rule.notes])]
     if rule.needs or rule.provides:
         lines.append(f"facts: {', '.join(rule.needs) or '-'} in, {', '.join(rule.provides) or '-'} out")
     if stage.metrics:

@@ -8,7 +8,9 @@ from ..facts import (
     CACHE,
     COST,
     FALLBACKS,
+    FAULTS,
     GUARDRAILS,
+    REPLAYS,
     RETRIES,
     RETRY_STOPS,
     ROUTE,
@@ -156,6 +158,10 @@ class CallMetrics:
             book.add(names.FALLBACKS, labels)
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
+        for fault in facts.get(FAULTS.name, ()):
+            book.add(names.FAULTS, (fault.fault,))
+        for replayed in facts.get(REPLAYS.name, ()):
+            book.add(names.REPLAYS, (replayed.verdict,))
         for translated in facts.get(TRANSLATION.name, ()):
             book.add(names.TRANSLATIONS, (vendor[0], self._parameter(translated.parameter), translated.action))
 

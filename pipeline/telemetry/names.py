@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
-from ..facts import RouteDecider, StopReason, ToolOutcome
+from ..facts import FaultKind, ReplayVerdict, RouteDecider, StopReason, ToolOutcome
 from ..outcome import End
 from ..types import Operation
 from .schema import Attribute, Event, Generation, Label, Metric, SpanType
@@ -146,6 +146,8 @@ CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict"
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
 TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
 STORE_EVENT = Event("glassway.store_failure", "store_failures", "A stage could not reach its store.", ("stage", "error", "policy"))
+FAULT_EVENT = Event("glassway.fault", "faults", "A failure that was made on purpose: the vendor had no part in it.", ("fault", "rule", "target"))
+REPLAY_EVENT = Event("glassway.replay", "replays", "What a cassette did for a request.", ("verdict", "entry", "recorded_at_ns"))
 FACT_EVENT: Final = "glassway.fact"
 """Any other fact: the event is `glassway.fact.{slot}`, its attributes `glassway.fact.{slot}.{field}`."""
 
@@ -208,6 +210,8 @@ L_POLICY = Label("policy", "What became of the call.", frozenset({"fail_open", "
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))
 L_ANOMALY = Label("anomaly", "The invariant that does not hold.", frozenset({"cached_exceeds_prompt", "reasoning_exceeds_completion", "total_is_not_the_sum", "negative"}))
+L_FAULT = Label("fault", "What was done to the call.", frozenset(get_args(FaultKind)))
+L_REPLAY = Label("verdict", "What the cassette did.", frozenset(get_args(ReplayVerdict)))
 L_TENANT = Label("tenant", "Whose call it is.", limit=50)
 L_TRACES = Label("outcome", "What became of kept traces.", frozenset({"exported", "failed", "dropped"}))
 C_OPERATION = Label("gen_ai.operation.name", "The convention's operation.", frozenset(OPERATIONS.values()))
@@ -246,6 +250,8 @@ CALLBACKS_WAITING = Metric("glassway.callbacks_waiting", "gauge", "{event}", "Ev
 LEDGER_CALLS = Metric("glassway.ledger_calls", "gauge", "{call}", "Calls for the ledger by what became of them, since the process began.", (L_LEDGER,), at_scrape=True)
 STORE_FAILURES = Metric("glassway.store_failures", "counter", "{failure}", "Stages that could not reach their store of shared state.", (L_STAGE, L_POLICY), fact="store_failures")
 TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
+FAULTS = Metric("glassway.faults_injected", "counter", "{fault}", "Failures that were made on purpose: not the vendor's.", (L_FAULT,), fact="faults")
+REPLAYS = Metric("glassway.replays", "counter", "{request}", "Requests to vendors that a cassette stood in for, or did not.", (L_REPLAY,), fact="replays")
 TENANT_CALLS = Metric("glassway.tenant_calls", "counter", "{call}", "Calls by tenant, for calls that name one.", (L_TENANT, L_END))
 TENANT_COST = Metric("glassway.tenant_cost_usd", "counter", "{USD}", "US dollars by tenant.", (L_TENANT,), fact="cost")
 OBSERVER_FAILURES = Metric("glassway.observer_failures", "counter", "{failure}", "Observers of outcomes that raised; the calls went on.", at_scrape=True)

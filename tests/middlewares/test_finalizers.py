@@ -16,7 +16,19 @@ import pytest
 from builders import Ends, ask, server_error
 
 from glassway import Client, Pipeline, SyncStream
-from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Ledger, Retry, Router, Timeout, Tracing
+from glassway.middlewares import (
+    Cache,
+    Callbacks,
+    Cost,
+    Fallback,
+    Faults,
+    Guardrails,
+    Ledger,
+    Retry,
+    Router,
+    Timeout,
+    Tracing,
+)
 from glassway.middlewares.guardrails import Check
 from glassway.pipeline.errors import APITimeoutError, GlasswayError, InternalServerError, StreamInterruptedError
 from glassway.pipeline.portal import run_sync
@@ -64,6 +76,7 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Guardrails that wait": lambda: [Guardrails([Check(calm)])],
     "Cache": lambda: [Cache()],
     "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
+    "Faults": lambda: [Faults()],
 }
 ORDER = (
     "Tracing",
@@ -77,6 +90,7 @@ ORDER = (
     "Fallback",
     "Retry",
     "Timeout",
+    "Faults",
 )
 STAGES["all"] = lambda: [stage for name in ORDER for stage in STAGES[name]()]
 

@@ -46,6 +46,8 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "translation": facts.Translation,
         "store_failures": facts.StoreFailed,
         "route": facts.Route,
+        "faults": facts.FaultInjected,
+        "replays": facts.Replayed,
     }
     fact = made_of[event.fact]
     assert set(event.fields) <= set(getattr(fact, "_fields", None) or fact.__dataclass_fields__)
