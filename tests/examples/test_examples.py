@@ -16,6 +16,7 @@ SAYS = {
     "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
     "embeddings.py": ("3 vectors of 256 numbers", "cache hit, $0", "nearest: the cat sleeps on the sofa", "5000 texts went out in 3 requests"),
     "fallback.py": ("#1 first: main/gpt-sim 503 overloaded", "#3 fallback: backup/claude-sim 200 ok", "moved from main/gpt-sim"),
+    "faults.py": ("log: The stage Faults is on", "calm: The capital of Italy is Rome. after main rate_limited, main rate_limited, main ok", "outage: The capital of Italy is Rome. after main overloaded", "on purpose:", "streams: stream_interrupted"),
     "ledger.py": ("gpt-sim acme: 2 calls, $", "the replies' sum: True", "acme: 4 calls", "exported: 6 calls"),
     "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
     "routing.py": ("latency: quick/gpt-sim of", "rule: ('free users',) -> gpt-sim-mini", "function: ('by_task',) -> slow/gpt-sim", "one user stays: True", "explain: quick/gpt-sim by default"),
