@@ -28,6 +28,7 @@ from glassway.middlewares import (
     Faults,
     Group,
     Guardrails,
+    Hedge,
     Ledger,
     Retry,
     Router,
@@ -97,6 +98,8 @@ STAGES: dict[str, Case] = {
     "Router, passed by": Case(Router),
     "Router, rules": Case(lambda: Router(rules=RULES)),
     **{f"Router, {name} of 3": Case(Router, options=routed(name)) for name in ROUTED},
+    "Hedge": Case(lambda: Hedge(after_s=10)),
+    "Hedge, delay observed": Case(Hedge),
     "Timeout": Case(lambda: Timeout(between_chunks_s=30)),
 }
 """By what the table calls them."""

@@ -113,6 +113,39 @@ RESILIENCE = Row(
             "stack",
         ),
         Panel(
+            "Retries that were not made",
+            "Failed tries per second that might have passed and were not followed by another, by why. `retry_budget_spent`: a general "
+            "outage, whose load is not multiplied. `wait_too_long`: the vendor asks for more than `longest_wait_s`.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.RETRY_STOPS, by=(names.L_STOPPED,)), names.L_STOPPED),
+                    legend(names.L_STOPPED),
+                ),
+            ),
+            "stack",
+        ),
+        Panel(
+            "Hedges",
+            "Second requests for slow ones per second, by which of the two answered first. Much `first_won`: hedge later. Much "
+            "`not_sent`: everything is slow, or a cap is low.",
+            "cps",
+            (Query(or_zero(rate(names.HEDGES, by=(names.L_HEDGE,)), names.L_HEDGE), legend(names.L_HEDGE)),),
+            "stack",
+            colours={"hedge_won": GOOD, "first_won": FAIR, "neither_won": BAD, "not_sent": QUIET},
+        ),
+        Panel(
+            "Cost of hedging",
+            "US dollars per hour for requests that lost against another, by the second request's target. Above what the time is "
+            "worth: `Hedge(most_usd=...)`.",
+            "currencyUSD",
+            (
+                Query(
+                    times(_HOUR, or_zero(rate(names.HEDGE_WASTE, by=(names.L_TARGET,)), names.L_TARGET)), "{{target}}"
+                ),
+            ),
+        ),
+        Panel(
             "Fallbacks",
             "Moves per second, from the target that failed to the one taken instead. Steady moves: make the second target "
             "the first.",

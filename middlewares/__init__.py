@@ -8,6 +8,7 @@ from .cost import Cost
 from .fallback import Fallback
 from .faults import FaultRule, Faults
 from .guardrails import Guardrails
+from .hedge import Hedge
 from .ledger import Ledger
 from .retry import Retry, RetryPolicy
 from .router import Group, Router, RouteRule
@@ -24,6 +25,7 @@ __all__ = [
     "Faults",
     "Group",
     "Guardrails",
+    "Hedge",
     "Ledger",
     "Retry",
     "RetryPolicy",

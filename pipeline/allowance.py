@@ -18,34 +18,37 @@ _SLOTS = 10
 class Rolling(Generic[Number]):
     """A sum over the last `window_s` seconds, in constant space. Not for several threads at once."""
 
-    __slots__ = ("_now", "_slot_ns", "_slots", "_sum", "_zero")
+    __slots__ = ("_place", "_slot_ns", "_slots", "_sum", "_until_ns", "_zero")
 
     def __init__(self, window_s: float, zero: Number) -> None:
         self._slot_ns = max(1, int(window_s * 1e9) // _SLOTS)
         self._slots: list[Number] = [zero] * _SLOTS
         self._sum: Number = zero
         self._zero: Number = zero
-        self._now = 0
+        self._place = 0
+        self._until_ns = 0
+        """When the slot at `_place` is over."""
 
     def add(self, now_ns: int, amount: Number) -> None:
         """Add at this time; what is older than the last addition counts as now."""
-        self._move(now_ns)
-        self._slots[self._now % _SLOTS] += amount
+        if now_ns >= self._until_ns:
+            self._move(now_ns)
+        self._slots[self._place] += amount
         self._sum += amount
 
     def total(self, now_ns: int) -> Number:
         """The sum of what was added within the window."""
-        self._move(now_ns)
+        if now_ns >= self._until_ns:
+            self._move(now_ns)
         return self._sum
 
     def _move(self, now_ns: int) -> None:
-        slot = now_ns // self._slot_ns
-        if slot <= self._now:
-            return
-        for passed in range(max(self._now + 1, slot - _SLOTS + 1), slot + 1):
-            self._sum -= self._slots[passed % _SLOTS]
-            self._slots[passed % _SLOTS] = self._zero
-        self._now = slot
+        passed = (now_ns - self._until_ns) // self._slot_ns + 1
+        for _ in range(min(passed, _SLOTS)):
+            self._place = (self._place + 1) % _SLOTS
+            self._sum -= self._slots[self._place]
+            self._slots[self._place] = self._zero
+        self._until_ns += passed * self._slot_ns
 
 
 class Allowance:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -13,6 +14,14 @@ class TimeLimit(Protocol):
 
     def expired(self) -> bool:
         """Whether it ran out."""
+        ...
+
+
+class Timer(Protocol):
+    """What will happen later, unless it is cancelled."""
+
+    def cancel(self) -> object:
+        """Let it not happen. Nothing if it has."""
         ...
 
 
@@ -35,6 +44,10 @@ class Clock(Protocol):
         """A block that is cancelled, and raises `TimeoutError`, when `seconds` are over."""
         ...
 
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Run `callback` on the current event loop, in the current context, when `seconds` are over."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -51,6 +64,10 @@ class SystemClock:
     def limit(self, seconds: float) -> AbstractAsyncContextManager[TimeLimit]:
         """`asyncio.timeout`."""
         return asyncio.timeout(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """The event loop's own."""
+        return asyncio.get_running_loop().call_later(seconds, callback)
 
 
 SYSTEM_CLOCK: Clock = SystemClock()

@@ -111,6 +111,30 @@ class FellBack:
     error: Kind
 
 
+HedgeResult = Literal["first_won", "hedge_won", "neither_won", "not_sent"]
+"""What became of a second request: the first answered before it all the same; it answered first; neither did; it was not sent."""
+
+HedgeRefusal = Literal[
+    "few_samples", "share_spent", "money_spent", "unpriced", "attempt_budget_spent", "no_time_left", "sent_in_parts"
+]
+"""Why a second request was not sent: too few times are known; a cap on their share, or their cost; no price under a cap on cost;
+the call's attempt budget; its deadline; a request that is divided already.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hedged:
+    """A second request for one that was slow, or why there was none."""
+
+    target: str
+    after_s: float
+    """Seconds without output after which it was due; 0 where nobody can say."""
+    result: HedgeResult
+    reason: HedgeRefusal | Literal[""] = ""
+    lost: tuple[int, ...] = ()
+    """The numbers of the attempts that were not taken: what they cost is waste."""
+
+
 Skipped = Literal["", "circuit_open", "context", "vision", "tools", "streaming", "latency", "price", "unpriced"]
 """Why a route did not take a target; empty for one that it might have taken."""
 
@@ -323,6 +347,7 @@ RETRY_STOPS: Trail[RetryStopped] = Trail(
     "retry_stops", "Failed tries that might have passed and were not followed by another."
 )
 FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
+HEDGES: Trail[Hedged] = Trail("hedges", "Second requests for slow ones.")
 TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and whose results it brings to the model.")
 ROUTE: Slot[Route] = Slot("route", "Where the call was sent, and why.")
 CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import heapq
 import itertools
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..pipeline.clock import TimeLimit
+    from ..pipeline.clock import TimeLimit, Timer
 
 _QUIET_TICKS = 25
 """Rounds of the event loop without news after which everybody is taken to be asleep."""
@@ -24,9 +25,14 @@ _BEGIN_NS = 1_000_000_000
 class _Waiter:
     until_ns: int
     order: int
-    wake: Callable[[], None] = field(compare=False)
+    wake: Callable[[], object] = field(compare=False)
     sleeper: bool = field(compare=False)
     gone: bool = field(default=False, compare=False)
+
+    def cancel(self) -> None:
+        """Let it not wake, and let go of what it would have woken: it may lie here for long."""
+        self.gone = True
+        self.wake = _nothing
 
 
 class FakeClock:
@@ -74,7 +80,7 @@ class FakeClock:
         try:
             await woken
         finally:
-            waiter.gone = True
+            waiter.cancel()
 
     def limit(self, seconds: float) -> AbstractAsyncContextManager[TimeLimit]:
         """A block that raises `TimeoutError` when `seconds` of this clock are over."""
@@ -87,9 +93,14 @@ class FakeClock:
             try:
                 yield timeout
             finally:
-                waiter.gone = True
+                waiter.cancel()
 
-    def _wait(self, seconds: float, wake: Callable[[], None], *, sleeper: bool) -> _Waiter:
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
+        """Run `callback` when `seconds` of this clock are over. Nobody's time passes for its sake alone."""
+        context = contextvars.copy_context()
+        return self._wait(seconds, lambda: context.run(callback), sleeper=False)
+
+    def _wait(self, seconds: float, wake: Callable[[], object], *, sleeper: bool) -> _Waiter:
         self._news += 1
         waiter = _Waiter(self._now_ns + int(seconds * 1e9), next(self._order), wake, sleeper)
         heapq.heappush(self._waiting, waiter)
@@ -124,6 +135,9 @@ class FakeClock:
         if any(waiter.sleeper and not waiter.gone for waiter in self._waiting):
             self._advance_to(self._waiting[0].until_ns)
             self._pump()
+
+
+def _nothing() -> None: ...
 
 
 def _wake(woken: asyncio.Future[None]) -> None:

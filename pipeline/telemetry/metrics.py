@@ -10,6 +10,7 @@ from ..facts import (
     FALLBACKS,
     FAULTS,
     GUARDRAILS,
+    HEDGES,
     REPLAYS,
     RETRIES,
     RETRY_STOPS,
@@ -18,6 +19,7 @@ from ..facts import (
     TRANSLATION,
     Attempt,
     Cost,
+    Hedged,
 )
 from ..record import Record
 from ..types import Usage
@@ -153,6 +155,8 @@ class CallMetrics:
         for stopped in facts.get(RETRY_STOPS.name, ()):
             asked = self._vendor_of(record, stopped.attempt, vendor)
             book.add(names.RETRY_STOPS, (*asked, stopped.error, stopped.reason))
+        for hedged in facts.get(HEDGES.name, ()):
+            self._hedge(record, hedged)
         for moved in facts.get(FALLBACKS.name, ()):
             labels = self._target(moved.source), self._target(moved.target), moved.error, record.end
             book.add(names.FALLBACKS, labels)
@@ -164,6 +168,13 @@ class CallMetrics:
             book.add(names.REPLAYS, (replayed.verdict,))
         for translated in facts.get(TRANSLATION.name, ()):
             book.add(names.TRANSLATIONS, (vendor[0], self._parameter(translated.parameter), translated.action))
+
+    def _hedge(self, record: Record, hedged: Hedged) -> None:
+        target = self._target(hedged.target)
+        self._book.add(names.HEDGES, (target, hedged.result, hedged.reason))
+        lines = record.cost.lines if record.cost is not None else ()
+        if waste_usd := sum(line.amount_usd for line in lines if line.attempt in hedged.lost):
+            self._book.add(names.HEDGE_WASTE, (target,), float(waste_usd))
 
     def _vendor_of(self, record: Record, number: int, otherwise: Vendor) -> Vendor:
         failed = next((attempt for attempt in record.attempts if attempt.number == number), None)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
-from ..facts import FaultKind, ReplayVerdict, RouteDecider, StopReason, ToolOutcome
+from ..facts import FaultKind, HedgeRefusal, HedgeResult, ReplayVerdict, RouteDecider, StopReason, ToolOutcome
 from ..outcome import End
 from ..types import Operation
 from .schema import Attribute, Event, Generation, Label, Metric, SpanType
@@ -141,6 +141,7 @@ ATTEMPT_FIRST_CHUNK = Attribute("glassway.attempt.first_chunk_s", "double", "Sec
 RETRY_EVENT = Event("glassway.retry", "retries", "A failed try that was followed by another.", ("attempt", "error", "wait_s", "told_by"))
 RETRY_STOP_EVENT = Event("glassway.retry_stop", "retry_stops", "A failed try that might have passed and was not followed by another.", ("attempt", "error", "reason"))
 FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to another target.", ("source", "target", "error"))
+HEDGE_EVENT = Event("glassway.hedge", "hedges", "A second request for one that was slow, or why there was none.", ("target", "after_s", "result", "reason", "lost"))
 ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why.", ("route", "target", "decided_by", "strategy", "rest", "considered", "rules", "least_bad"))
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
@@ -195,8 +196,10 @@ L_STAGE = Label("stage", "The stage; `call` is the pipeline itself, `consumer` t
 L_REASON = Label("reason", "Why the request was sent.", ATTEMPT_REASON.values)
 L_TOLD_BY = Label("told_by", "Who set the wait.", frozenset({"backoff", "retry_after"}))
 L_STOPPED = Label("reason", "Why no further try followed.", frozenset(get_args(StopReason)))
+L_HEDGE = Label("result", "Which request answered first, if the second was sent.", frozenset(get_args(HedgeResult)))
+L_UNHEDGED = Label("reason", "Why the second request was not sent; empty if it was.", frozenset(get_args(HedgeRefusal)) | {""})
 L_SOURCE = Label("source", "The target that failed.", limit=40)
-L_TARGET = Label("target", "The target that was taken instead.", limit=40)
+L_TARGET = Label("target", "The target that was taken instead, or besides.", limit=40)
 L_ROUTE = Label("route", "The group, rule or function that decided; `caller` where nothing of the router held.", limit=40)
 L_ROUTED = Label("target", "The target that was chosen.", limit=40)
 L_DECIDED_BY = Label("decided_by", "What decided.", frozenset(get_args(RouteDecider)))
@@ -241,6 +244,8 @@ UNPRICED = Metric("glassway.unpriced_calls", "counter", "{call}", "Calls whose c
 RETRIES = Metric("glassway.retries", "counter", "{retry}", "Failed tries that were followed by another.", (*_VENDOR, L_ERROR, L_TOLD_BY), fact="retries")
 RETRY_WAIT = Metric("glassway.retry_wait", "counter", "s", "Time that retries waited.", (L_TOLD_BY,), fact="retries")
 RETRY_STOPS = Metric("glassway.retry_stops", "counter", "{stop}", "Failed tries that might have passed and were not followed by another.", (*_VENDOR, L_ERROR, L_STOPPED), fact="retry_stops")
+HEDGES = Metric("glassway.hedges", "counter", "{hedge}", "Second requests for slow ones, sent or not.", (L_TARGET, L_HEDGE, L_UNHEDGED), fact="hedges")
+HEDGE_WASTE = Metric("glassway.hedge_waste_usd", "counter", "{USD}", "US dollars for requests that lost against another; part of what is wasted.", (L_TARGET,), fact="hedges")
 FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to another target.", (L_SOURCE, L_TARGET, L_ERROR, L_END), fact="fallbacks")
 ROUTES = Metric("glassway.route_decisions", "counter", "{call}", "Targets that routers chose.", (L_ROUTE, L_ROUTED, L_DECIDED_BY), fact="route")
 CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache did.", (L_VERDICT,), fact="cache")

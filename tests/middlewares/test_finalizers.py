@@ -23,6 +23,7 @@ from glassway.middlewares import (
     Fallback,
     Faults,
     Guardrails,
+    Hedge,
     Ledger,
     Retry,
     Router,
@@ -58,12 +59,21 @@ async def layered(call: Any, call_next: Any) -> Any:
     return reply.map(lambda chunk: chunk).through(held) if isinstance(reply, Stream) else reply
 
 
+async def held_up(call: Any, call_next: Any) -> Any:
+    """What makes the second request win."""
+    if call.reason == "first":
+        await call.clock.sleep(0.05)
+    return await call_next(call)
+
+
 STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "none": list,
     "Retry": lambda: [Retry()],
     "Router": lambda: [
         Router(groups={"fake-model": {"targets": ["fake/first", "fake/second"], "strategy": "latency"}})
     ],
+    "Hedge": lambda: [Hedge(after_s=0.01)],
+    "Hedge, overtaken": lambda: [Hedge(after_s=0.01), held_up],
     "Fallback": lambda: [Fallback(["fake/second"])],
     "Timeout": lambda: [Timeout(total_s=500, first_chunk_s=400, between_chunks_s=300)],
     "Callbacks": lambda: [
@@ -89,6 +99,7 @@ ORDER = (
     "Router",
     "Fallback",
     "Retry",
+    "Hedge",
     "Timeout",
     "Faults",
 )

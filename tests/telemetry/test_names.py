@@ -40,6 +40,7 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
     made_of = {
         "retries": facts.Retried,
         "retry_stops": facts.RetryStopped,
+        "hedges": facts.Hedged,
         "fallbacks": facts.FellBack,
         "cache": facts.CacheVerdict,
         "guardrails": facts.GuardrailVerdict,

@@ -56,6 +56,14 @@ async def test_a_limit_that_was_kept_never_fires_later() -> None:
     assert clock.slept_s == 11
 
 
+async def test_a_timer_goes_off_at_its_time_unless_it_is_cancelled() -> None:
+    clock, went_off = FakeClock(), []
+    clock.call_later(2, lambda: went_off.append(clock.slept_s))
+    clock.call_later(3, lambda: went_off.append(clock.slept_s)).cancel()
+    await clock.sleep(5)
+    assert went_off == [2]
+
+
 async def test_advance_wakes_who_slept_until_then() -> None:
     clock = FakeClock()
     task: asyncio.Task[Any] = asyncio.create_task(clock.sleep(5))
