@@ -93,6 +93,7 @@ STAGES: dict[str, Case] = {
     "Cache, hit in memory": Case(Cache),
     "Cache, hit on disk": Case(lambda: Cache(store=f"disk:{tempfile.mkdtemp()}"), 60),
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
+    "Fallback, mending streams": Case(lambda: Fallback(["openai/gpt-4.1-mini"], mid_stream="continue")),
     "Faults, none due": Case(lambda: Faults([FaultRule("cut", target="other/*"), FaultRule("stall", tenant="nobody")])),
     "Retry": Case(Retry),
     "Router, passed by": Case(Router),

@@ -146,6 +146,19 @@ RESILIENCE = Row(
             ),
         ),
         Panel(
+            "Broken streams, mended or not",
+            "Streams per second that broke after output under a `mid_stream` policy, by why nobody went on; the empty reason is a stream that was mended. "
+            "`tool_call` and `structured_output` cannot be.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.SPLICES, by=(names.L_SPLICE, names.L_UNSPLICED)), names.L_SPLICE),
+                    legend(names.L_SPLICE, names.L_UNSPLICED),
+                ),
+            ),
+            "stack",
+        ),
+        Panel(
             "Fallbacks",
             "Moves per second, from the target that failed to the one taken instead. Steady moves: make the second target "
             "the first.",

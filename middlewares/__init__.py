@@ -5,7 +5,7 @@ from __future__ import annotations
 from .cache import Cache
 from .callbacks import Callbacks, CallEvent
 from .cost import Cost
-from .fallback import Fallback
+from .fallback import Fallback, FallbackTarget
 from .faults import FaultRule, Faults
 from .guardrails import Guardrails
 from .hedge import Hedge
@@ -21,6 +21,7 @@ __all__ = [
     "Callbacks",
     "Cost",
     "Fallback",
+    "FallbackTarget",
     "FaultRule",
     "Faults",
     "Group",

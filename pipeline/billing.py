@@ -117,6 +117,8 @@ def _counted(attempt: Attempt, call: Call, outcome: Outcome | None) -> tuple[Usa
 
 
 def _output_estimate(attempt: Attempt, outcome: Outcome | None) -> int:
+    if attempt.written_tokens is not None:
+        return attempt.written_tokens
     response = None
     if outcome is not None:
         response = getattr(outcome.error, "partial", None) or outcome.response

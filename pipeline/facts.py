@@ -70,6 +70,8 @@ class Attempt:
     """The catalogue's name of the vendor, where `provider` is a name of the user's own: what prices go by."""
     service_tier: str | None = None
     """The tier that served it, where the vendor says so: tiers have prices of their own."""
+    written_tokens: int | None = None
+    """Output by estimate, where the answer has text of other attempts too; None: the answer tells."""
 
     @property
     def duration_s(self) -> float:
@@ -109,6 +111,43 @@ class FellBack:
     source: str
     target: str
     error: Kind
+    because: Literal["error", "latency", "mid_stream"] = "error"
+    """A failure before output; no output in time; a failure after output, at which another answer was spliced on."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackSkipped:
+    """A target that was not taken, for the call had been there."""
+
+    target: str
+    reason: Literal["own_target", "tried"]
+    """It is where the call was going at first; another list had it before."""
+
+
+SpliceRefusal = Literal[
+    "no_target", "no_time_left", "attempt_budget_spent", "no_chat", "several_choices", "tool_call", "structured_output",
+    "other_output", "finished", "too_much_output",
+]  # fmt: skip
+"""Why a stream that broke was not mended: nobody left who answers; the deadline; the attempt budget; no chat; more than one
+choice; a tool call, JSON, or sound and refusals under way; a finish that had been said; more output than may be given up.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spliced:
+    """A stream that broke after output, and what became of it."""
+
+    policy: Literal["continue", "restart"]
+    source: str
+    target: str
+    """Who went on; empty if nobody did."""
+    error: Kind
+    chunks: int
+    """Chunks that had been handed out."""
+    characters: int
+    """Characters of text that had been handed out."""
+    reason: SpliceRefusal | Literal[""] = ""
+    """Why nobody went on; empty if somebody did."""
 
 
 HedgeResult = Literal["first_won", "hedge_won", "neither_won", "not_sent"]
@@ -347,6 +386,10 @@ RETRY_STOPS: Trail[RetryStopped] = Trail(
     "retry_stops", "Failed tries that might have passed and were not followed by another."
 )
 FALLBACKS: Trail[FellBack] = Trail("fallbacks", "Moves to another target.")
+FALLBACK_SKIPS: Trail[FallbackSkipped] = Trail(
+    "fallback_skips", "Targets that were not taken: the call had been there."
+)
+SPLICES: Trail[Spliced] = Trail("splices", "Streams that broke after output, and what became of them.")
 HEDGES: Trail[Hedged] = Trail("hedges", "Second requests for slow ones.")
 TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and whose results it brings to the model.")
 ROUTE: Slot[Route] = Slot("route", "Where the call was sent, and why.")

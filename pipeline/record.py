@@ -9,7 +9,7 @@ from typing import Any
 
 from .call import Call
 from .errors import Fault, GlasswayError, Kind, error_kind
-from .facts import ATTEMPTS, COST, PRIVATE, Attempt, Cost, Slot, Trail
+from .facts import ATTEMPTS, COST, PRIVATE, SPLICES, Attempt, Cost, Slot, Trail
 from .outcome import End, Outcome
 from .trace import Frame, Trace
 from .types import Usage
@@ -163,8 +163,9 @@ def _answering(attempts: Sequence[Attempt]) -> Attempt | None:
 
 
 def _usage(call: Call, answered: Attempt | None, outcome: Outcome) -> Usage | None:
-    """The answering attempt's; of a request that was sent in parts, all of theirs."""
-    if call.state.parts is not None and outcome.response is not None:
+    """The answering attempt's; of an answer that several made together (parts, splices), the answer's."""
+    together = call.state.parts is not None or any(spliced.target for spliced in call.trail(SPLICES))
+    if together and outcome.response is not None:
         return outcome.response.usage
     return answered.usage if answered else None
 

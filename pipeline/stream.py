@@ -53,11 +53,14 @@ class Stream:
     exactly once, and what the stream held is released.
     """
 
-    __slots__ = ("__weakref__", "_assemble", "_blocks", "_buffer", "_ended", "_failure", "_first", "_loop", "_meter", "_observers", "_outcome",
+    __slots__ = ("__weakref__", "_assemble", "_blocks", "_buffer", "_ended", "_failure", "_first", "_held", "_loop", "_meter", "_observers", "_outcome",
                  "_reading", "_source", "_source_frame", "_steps", "_suspend")  # fmt: skip
 
-    def __init__(self, source: Source, assemble: Assemble, *, first: Block = ()) -> None:
-        """`first` is a block that was read already: priming turns failures before output into ordinary exceptions."""
+    def __init__(self, source: Source, assemble: Assemble, *, first: Block = (), meter: Meter | None = None) -> None:
+        """`first` is a block that was read already: priming turns failures before output into ordinary exceptions.
+
+        `meter` is shared with a source that reads other streams.
+        """
         self._source = source
         self._assemble = assemble
         self._first = first
@@ -66,12 +69,13 @@ class Stream:
         self._steps: list[list[Any]] = []  # [block step, frame | None, flush | None], outermost last
         self._observers: list[list[Any]] = []  # [observer, frame | None], inner stage first
         self._source_frame: Frame | None = None
-        self._meter = _Meter()
+        self._meter = meter or Meter()
         self._suspend: Callable[[Awaitable[Block]], Awaitable[Block]] | None = None
         self._failure: BaseException | None = None
         self._outcome: Outcome | None = None
         self._reading = False
         self._ended = False
+        self._held = False
         self._loop = asyncio.get_running_loop()
 
     # -- for stages
@@ -127,6 +131,16 @@ class Stream:
         """Run every read inside `around`, which sets a context for that one awaited step."""
         self._suspend = around
 
+    def end(self, outcome: Outcome) -> None:
+        """End as the stream did that is read in the place of this one: the observers are told, `aclose` lets go."""
+        if self._settle(outcome.end, outcome.error):
+            self._held = True
+
+    @property
+    def assemble(self) -> Assemble:
+        """How its chunks are joined."""
+        return self._assemble
+
     # -- for the consumer
 
     def __aiter__(self) -> Self:
@@ -168,7 +182,8 @@ class Stream:
     async def aclose(self) -> None:
         """Stop reading and release the connection. Safe at any time, and more than once."""
         self._buffer.clear()
-        if self._settle("closed"):
+        if self._settle("closed") or self._held:
+            self._held = False
             await self._source.aclose()
 
     async def __aenter__(self) -> Self:
@@ -220,13 +235,12 @@ class Stream:
             block, self._first = self._first, ()
             return block
         watch = self._meter.watch
-        if watch is not None:
-            watch.switch(self._source_frame)
+        before = watch.switch(self._source_frame) if watch is not None else None
         try:
             return await (self._source.read() if self._suspend is None else self._suspend(self._source.read()))
         finally:
             if watch is not None:
-                watch.switch(None)
+                watch.switch(before)
 
     def _take(self, block: Block, failure: BaseException | None) -> None:
         self._failure = failure
@@ -268,7 +282,7 @@ def _claim(layers: Iterable[list[Any]], frame: Frame) -> None:
             layer[1] = frame
 
 
-class _Meter:
+class Meter:
     """The stopwatch of a stream, once there is one; shared by its layers."""
 
     __slots__ = ("watch",)
@@ -282,7 +296,7 @@ class _Through:
 
     def __init__(
         self,
-        meter: _Meter,
+        meter: Meter,
         inner: Source,
         steps: list[list[Any]],
         frame: Frame | None,

@@ -201,6 +201,14 @@ class Stopwatch:
         self._current = to
         return before
 
+    def pause(self) -> tuple[Frame | None, int]:
+        """Who worked until now, and the time, from which on frames book what happens."""
+        return self.switch(None), self._last_ns
+
+    def resume(self, frame: Frame | None, at_ns: int) -> None:
+        """Go on where `pause` was, from the time until which frames have booked."""
+        self._current, self._last_ns = frame, at_ns
+
     def stop(self) -> int:
         """Book the rest; returns the time of the end."""
         self.switch(self._current)

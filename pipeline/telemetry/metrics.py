@@ -15,6 +15,7 @@ from ..facts import (
     RETRIES,
     RETRY_STOPS,
     ROUTE,
+    SPLICES,
     STORE_FAILURES,
     TRANSLATION,
     Attempt,
@@ -155,6 +156,8 @@ class CallMetrics:
         for stopped in facts.get(RETRY_STOPS.name, ()):
             asked = self._vendor_of(record, stopped.attempt, vendor)
             book.add(names.RETRY_STOPS, (*asked, stopped.error, stopped.reason))
+        for spliced in facts.get(SPLICES.name, ()):
+            book.add(names.SPLICES, (spliced.policy, self._target(spliced.source), spliced.error, spliced.reason))
         for hedged in facts.get(HEDGES.name, ()):
             self._hedge(record, hedged)
         for moved in facts.get(FALLBACKS.name, ()):

@@ -11,7 +11,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
-from ..facts import FaultKind, HedgeRefusal, HedgeResult, ReplayVerdict, RouteDecider, StopReason, ToolOutcome
+from ..facts import (
+    FaultKind,
+    HedgeRefusal,
+    HedgeResult,
+    ReplayVerdict,
+    RouteDecider,
+    SpliceRefusal,
+    StopReason,
+    ToolOutcome,
+)
 from ..outcome import End
 from ..types import Operation
 from .schema import Attribute, Event, Generation, Label, Metric, SpanType
@@ -140,7 +149,9 @@ ATTEMPT_FIRST_CHUNK = Attribute("glassway.attempt.first_chunk_s", "double", "Sec
 
 RETRY_EVENT = Event("glassway.retry", "retries", "A failed try that was followed by another.", ("attempt", "error", "wait_s", "told_by"))
 RETRY_STOP_EVENT = Event("glassway.retry_stop", "retry_stops", "A failed try that might have passed and was not followed by another.", ("attempt", "error", "reason"))
-FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to another target.", ("source", "target", "error"))
+FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to another target.", ("source", "target", "error", "because"))
+FALLBACK_SKIP_EVENT = Event("glassway.fallback_skip", "fallback_skips", "A target that was not taken: the call had been there.", ("target", "reason"))
+SPLICE_EVENT = Event("glassway.splice", "splices", "A stream that broke after output, and what became of it.", ("policy", "source", "target", "error", "chunks", "characters", "reason"))
 HEDGE_EVENT = Event("glassway.hedge", "hedges", "A second request for one that was slow, or why there was none.", ("target", "after_s", "result", "reason", "lost"))
 ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why.", ("route", "target", "decided_by", "strategy", "rest", "considered", "rules", "least_bad"))
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
@@ -198,6 +209,8 @@ L_TOLD_BY = Label("told_by", "Who set the wait.", frozenset({"backoff", "retry_a
 L_STOPPED = Label("reason", "Why no further try followed.", frozenset(get_args(StopReason)))
 L_HEDGE = Label("result", "Which request answered first, if the second was sent.", frozenset(get_args(HedgeResult)))
 L_UNHEDGED = Label("reason", "Why the second request was not sent; empty if it was.", frozenset(get_args(HedgeRefusal)) | {""})
+L_SPLICE = Label("policy", "What was to become of the stream.", frozenset({"continue", "restart"}))
+L_UNSPLICED = Label("reason", "Why nobody went on; empty if somebody did.", frozenset(get_args(SpliceRefusal)) | {""})
 L_SOURCE = Label("source", "The target that failed.", limit=40)
 L_TARGET = Label("target", "The target that was taken instead, or besides.", limit=40)
 L_ROUTE = Label("route", "The group, rule or function that decided; `caller` where nothing of the router held.", limit=40)
@@ -244,6 +257,7 @@ UNPRICED = Metric("glassway.unpriced_calls", "counter", "{call}", "Calls whose c
 RETRIES = Metric("glassway.retries", "counter", "{retry}", "Failed tries that were followed by another.", (*_VENDOR, L_ERROR, L_TOLD_BY), fact="retries")
 RETRY_WAIT = Metric("glassway.retry_wait", "counter", "s", "Time that retries waited.", (L_TOLD_BY,), fact="retries")
 RETRY_STOPS = Metric("glassway.retry_stops", "counter", "{stop}", "Failed tries that might have passed and were not followed by another.", (*_VENDOR, L_ERROR, L_STOPPED), fact="retry_stops")
+SPLICES = Metric("glassway.splices", "counter", "{splice}", "Streams that broke after output, mended or not.", (L_SPLICE, L_SOURCE, L_ERROR, L_UNSPLICED), fact="splices")
 HEDGES = Metric("glassway.hedges", "counter", "{hedge}", "Second requests for slow ones, sent or not.", (L_TARGET, L_HEDGE, L_UNHEDGED), fact="hedges")
 HEDGE_WASTE = Metric("glassway.hedge_waste_usd", "counter", "{USD}", "US dollars for requests that lost against another; part of what is wasted.", (L_TARGET,), fact="hedges")
 FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to another target.", (L_SOURCE, L_TARGET, L_ERROR, L_END), fact="fallbacks")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .assembly import assemble_chat
+from .assembly import SPLICE, assemble_chat
 from .base import Assemble, Chunk, Model, Operation, Request, Response
 from .chat import (
     ChatChunk,
@@ -51,6 +51,7 @@ from .transcription import (
 from .usage import CompletionTokensDetails, PromptTokensDetails, Usage, UsageSource
 
 __all__ = [
+    "SPLICE",
     "Assemble",
     "AudioPart",
     "ChatChunk",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .chat import ChatChunk, ChatResponse, Choice, ChoiceDelta, ReasoningDelta, ToolCallDelta
 from .message import FunctionCall, Message, ReasoningBlock, ToolCall
+
+SPLICE = "splice"
+"""The field of a chunk that says that another answer goes on from here. With `supersedes` it begins anew: what came before is void."""
 
 
 def assemble_chat(chunks: Sequence[ChatChunk]) -> ChatResponse:
@@ -17,11 +20,18 @@ def assemble_chat(chunks: Sequence[ChatChunk]) -> ChatResponse:
     by_choice: dict[int, list[ChoiceDelta]] = {}
     head: dict[str, Any] = {}
     for chunk in chunks:
+        if chunk.extra and SPLICE in chunk.extra and _begins_anew(chunk.extra[SPLICE]):
+            by_choice.clear()
+            head.clear()
         for choice in chunk.choices:
             by_choice.setdefault(choice.index, []).append(choice)
         _note_head(head, chunk)
     head["choices"] = tuple(_choice(index, deltas) for index, deltas in sorted(by_choice.items()))
     return ChatResponse.model_construct(**head)
+
+
+def _begins_anew(said: Any) -> bool:
+    return isinstance(said, Mapping) and bool(said.get("supersedes"))
 
 
 def _note_head(head: dict[str, Any], chunk: ChatChunk) -> None:

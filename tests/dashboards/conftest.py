@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
 from glassway.cli.stack import Bills, demo_pipeline
-from glassway.middlewares import Cache, Cost, Hedge
+from glassway.middlewares import Cache, Cost, Fallback, Hedge
 from glassway.pipeline.call import CallOptions
 from glassway.pipeline.errors import StreamInterruptedError
 from glassway.pipeline.types import Usage
@@ -101,7 +101,7 @@ class Load:
 
     def _rare(self, telemetry: Telemetry | None) -> Pipeline:
         return Pipeline(
-            [Cost(), Cache(), Hedge(after_s=0.001, floor_per_s=9)],
+            [Cost(), Cache(), Fallback(["box/second"], mid_stream="continue"), Hedge(after_s=0.001, floor_per_s=9)],
             providers=[
                 FakeProvider([Scripted(usage=_CONTRADICTION, delay_s=0.01)], name="openai"),
                 FakeProvider(name="box"),
@@ -112,10 +112,14 @@ class Load:
 
 async def _rare_calls(tour: Pipeline, rare: Pipeline, number: int) -> None:
     """Token counts that contradict themselves, for a tenant; the same again, from the cache; a model without a price; a parameter that
-    a vendor does not take; requests sent twice; and tokens that bought nothing, for the stream broke off."""
+    a vendor does not take; requests sent twice; a stream
+    that another vendor goes on with; and tokens that bought nothing, for the stream broke off."""
     for _ in range(2):
         await rare.send(_ask("openai/gpt-4o-mini", text=str(number)), CallOptions(tenant="acme"))
     await rare.send(_ask("box/of-no-price", text=str(number)))
+    mended = await rare.send(_ask("cut/in-two", text=str(number), stream=True))
+    assert isinstance(mended, Stream)
+    await mended.response()
     await tour.send(_ask(BACKUP_MODEL, text=str(number), seed=7, frequency_penalty=0.5))
     cut = {"x-simulated-fault": "cut,after_chunks=4", "x-simulated-scenario": f"rare/{number}"}
     broken = await tour.send(_ask(BACKUP_MODEL, text=str(number), stream=True), CallOptions(headers=cut))

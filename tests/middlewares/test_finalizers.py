@@ -66,6 +66,22 @@ async def held_up(call: Any, call_next: Any) -> Any:
     return await call_next(call)
 
 
+async def breaking(call: Any, call_next: Any) -> Any:
+    """What makes a stream go on at the second target."""
+    reply = await call_next(call)
+    if call.reason == "fallback" or not isinstance(reply, Stream):
+        return reply
+    handed_out: list[Any] = []
+
+    def step(chunk: Any) -> Any:
+        handed_out.append(chunk)
+        if len(handed_out) == 2:
+            raise StreamInterruptedError("broken on purpose")
+        return chunk
+
+    return reply.map(step)
+
+
 STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "none": list,
     "Retry": lambda: [Retry()],
@@ -75,6 +91,9 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Hedge": lambda: [Hedge(after_s=0.01)],
     "Hedge, overtaken": lambda: [Hedge(after_s=0.01), held_up],
     "Fallback": lambda: [Fallback(["fake/second"])],
+    "Fallback, mending": lambda: [Fallback(["fake/second"], mid_stream="continue", first_chunk_s=300)],
+    "Fallback, mended": lambda: [Fallback(["fake/second"], mid_stream="continue"), breaking],
+    "Fallback, begun anew": lambda: [Fallback(["fake/second"], mid_stream="restart"), breaking],
     "Timeout": lambda: [Timeout(total_s=500, first_chunk_s=400, between_chunks_s=300)],
     "Callbacks": lambda: [
         Callbacks(on_start=[ignore], on_chunk=[ignore], on_success=[ignore, print], on_failure=[ignore, print])

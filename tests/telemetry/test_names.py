@@ -41,6 +41,8 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "retries": facts.Retried,
         "retry_stops": facts.RetryStopped,
         "hedges": facts.Hedged,
+        "fallback_skips": facts.FallbackSkipped,
+        "splices": facts.Spliced,
         "fallbacks": facts.FellBack,
         "cache": facts.CacheVerdict,
         "guardrails": facts.GuardrailVerdict,
