@@ -113,6 +113,19 @@ RESILIENCE = Row(
             "stack",
         ),
         Panel(
+            "Fallbacks",
+            "Moves per second, from the target that failed to the one taken instead. Steady moves: make the second target "
+            "the first.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.FALLBACKS, by=(names.L_SOURCE, names.L_TARGET)), names.L_SOURCE),
+                    "{{source}} → {{target}}",
+                ),
+            ),
+            "stack",
+        ),
+        Panel(
             "Retries that were not made",
             "Failed tries per second that might have passed and were not followed by another, by why. `retry_budget_spent`: a general "
             "outage, whose load is not multiplied. `wait_too_long`: the vendor asks for more than `longest_wait_s`.",
@@ -124,6 +137,7 @@ RESILIENCE = Row(
                 ),
             ),
             "stack",
+            12,
         ),
         Panel(
             "Hedges",
@@ -132,6 +146,7 @@ RESILIENCE = Row(
             "cps",
             (Query(or_zero(rate(names.HEDGES, by=(names.L_HEDGE,)), names.L_HEDGE), legend(names.L_HEDGE)),),
             "stack",
+            12,
             colours={"hedge_won": GOOD, "first_won": FAIR, "neither_won": BAD, "not_sent": QUIET},
         ),
         Panel(
@@ -144,6 +159,7 @@ RESILIENCE = Row(
                     times(_HOUR, or_zero(rate(names.HEDGE_WASTE, by=(names.L_TARGET,)), names.L_TARGET)), "{{target}}"
                 ),
             ),
+            width=12,
         ),
         Panel(
             "Broken streams, mended or not",
@@ -157,19 +173,7 @@ RESILIENCE = Row(
                 ),
             ),
             "stack",
-        ),
-        Panel(
-            "Fallbacks",
-            "Moves per second, from the target that failed to the one taken instead. Steady moves: make the second target "
-            "the first.",
-            "cps",
-            (
-                Query(
-                    or_zero(rate(names.FALLBACKS, by=(names.L_SOURCE, names.L_TARGET)), names.L_SOURCE),
-                    "{{source}} → {{target}}",
-                ),
-            ),
-            "stack",
+            12,
         ),
     ),
 )

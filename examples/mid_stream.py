@@ -8,14 +8,17 @@ from glassway.pipeline.facts import SPLICES
 from glassway.providers import Simulated
 from glassway.providers.simulated import Fault, SimulatedVendor
 
+ORDER = "say exactly: A river begins as rain, gathers in the hills, and ends in the sea."
+"""What the simulated model understands. It repeats the sentence from its beginning; what was said before the cut is left out."""
+
 unreliable = SimulatedVendor(faults=[Fault("cut", after_chunks=6)])
 stack = Pipeline(
-    [Cost(), Fallback(["backup/claude-sim"], mid_stream="continue")],
+    [Cost(), Fallback(["backup/claude-sim"], mid_stream="continue", instruction=ORDER)],
     providers=[Simulated(name="main", vendor=unreliable), Simulated(name="backup", dialect="anthropic")],
 )
 
 with Client(stack) as client:
-    stream = client.chat("main/gpt-sim", "Tell me about rivers.", stream=True)
+    stream = client.chat("main/gpt-sim", ORDER, stream=True)
     for chunk in stream:
         print(chunk.text, end="", flush=True)
     response = stream.response()

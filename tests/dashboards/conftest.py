@@ -23,9 +23,9 @@ from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
 from glassway.cli.stack import Bills, demo_pipeline
 from glassway.middlewares import Cache, Cost, Fallback, Hedge
-from glassway.pipeline.call import CallOptions
-from glassway.pipeline.errors import StreamInterruptedError
-from glassway.pipeline.types import Usage
+from glassway.pipeline.call import Call, CallOptions
+from glassway.pipeline.errors import APITimeoutError, StreamInterruptedError
+from glassway.pipeline.types import ChatResponse, Usage
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 from glassway.testing import FakeProvider, Scripted
 
@@ -101,13 +101,26 @@ class Load:
 
     def _rare(self, telemetry: Telemetry | None) -> Pipeline:
         return Pipeline(
-            [Cost(), Cache(), Fallback(["box/second"], mid_stream="continue"), Hedge(after_s=0.001, floor_per_s=9)],
+            [
+                Cost(),
+                Cache(),
+                Fallback(["box/second"], mid_stream="continue"),
+                Hedge(after_s=9, floor_per_s=9, on_error=True),
+            ],
             providers=[
-                FakeProvider([Scripted(usage=_CONTRADICTION, delay_s=0.01)], name="openai"),
+                openai,
                 FakeProvider(name="box"),
+                FakeProvider([Scripted(after_chunks=2)], name="cut"),
             ],
             telemetry=telemetry,
         )
+
+
+async def openai(call: Call) -> ChatResponse:
+    """A vendor that answers second requests only, so that the two do not overlap: each moment belongs to one stage."""
+    if call.reason != "hedge":
+        raise APITimeoutError("slow")
+    return Scripted(usage=_CONTRADICTION).response()
 
 
 async def _rare_calls(tour: Pipeline, rare: Pipeline, number: int) -> None:

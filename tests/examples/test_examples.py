@@ -19,7 +19,7 @@ SAYS = {
     "faults.py": ("log: The stage Faults is on", "calm: The capital of Italy is Rome. after main rate_limited, main rate_limited, main ok", "outage: The capital of Italy is Rome. after main overloaded", "on purpose:", "streams: stream_interrupted"),
     "ledger.py": ("gpt-sim acme: 2 calls, $", "the replies' sum: True", "acme: 4 calls", "exported: 6 calls"),
     "hedge.py": ("call 5 was slow: hedge_won after 0.5 s", "bought nothing", "#1 first: cancelled", "#2 hedge: ok"),
-    "mid_stream.py": ("main/gpt-sim broke (", "backup/claude-sim went on", "useful=True", "one answer: finish reason stop", "both are billed: $"),
+    "mid_stream.py": ("A river begins as rain, gathers in the hills, and ends in the sea.\n", "main/gpt-sim broke (", "backup/claude-sim went on", "useful=True", "one answer: finish reason stop", "both are billed: $"),
     "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
     "routing.py": ("latency: quick/gpt-sim of", "rule: ('free users',) -> gpt-sim-mini", "function: ('by_task',) -> slow/gpt-sim", "one user stays: True", "explain: quick/gpt-sim by default"),
     "run_tools.py": ("the model answers: The tool returned:", "round 1: get_weather returned", "2 calls, $"),
