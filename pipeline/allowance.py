@@ -5,79 +5,102 @@ from __future__ import annotations
 import math
 import threading
 from decimal import Decimal
-from typing import Generic, TypeVar
 
 from .errors import ConfigError
-
-Number = TypeVar("Number", int, Decimal)
 
 _SLOTS = 10
 """A window moves on in so many steps."""
 
 
-class Rolling(Generic[Number]):
-    """A sum over the last `window_s` seconds, in constant space. Not for several threads at once."""
+class _Window:
+    """The last `window_s` seconds in `_SLOTS` slots, of which the one at `_place` is filled now. Constant space."""
 
-    __slots__ = ("_place", "_slot_ns", "_slots", "_sum", "_until_ns", "_zero")
+    __slots__ = ("_lock", "_place", "_slot_ns", "_until_ns")
 
-    def __init__(self, window_s: float, zero: Number) -> None:
+    def __init__(self, window_s: float) -> None:
         self._slot_ns = max(1, int(window_s * 1e9) // _SLOTS)
-        self._slots: list[Number] = [zero] * _SLOTS
-        self._sum: Number = zero
-        self._zero: Number = zero
         self._place = 0
         self._until_ns = 0
         """When the slot at `_place` is over."""
-
-    def add(self, now_ns: int, amount: Number) -> None:
-        """Add at this time; what is older than the last addition counts as now."""
-        if now_ns >= self._until_ns:
-            self._move(now_ns)
-        self._slots[self._place] += amount
-        self._sum += amount
-
-    def total(self, now_ns: int) -> Number:
-        """The sum of what was added within the window."""
-        if now_ns >= self._until_ns:
-            self._move(now_ns)
-        return self._sum
+        self._lock = threading.Lock()
 
     def _move(self, now_ns: int) -> None:
+        """To the slot of this time; the slots passed are empty."""
         passed = (now_ns - self._until_ns) // self._slot_ns + 1
         for _ in range(min(passed, _SLOTS)):
             self._place = (self._place + 1) % _SLOTS
-            self._sum -= self._slots[self._place]
-            self._slots[self._place] = self._zero
+            self._clear(self._place)
         self._until_ns += passed * self._slot_ns
 
+    def _clear(self, place: int) -> None:
+        raise NotImplementedError
 
-class Allowance:
+
+class Allowance(_Window):
     """At most `share` extra requests for each call, and `floor_per_s` beside them, over a rolling window of this process.
 
     The floor is what programs with few calls live on. Safe from any thread.
     """
 
-    __slots__ = ("_calls", "_extras", "_floor", "_lock", "_share")
+    __slots__ = ("_calls", "_extras", "_floor", "_share")
 
     def __init__(self, share: float, floor_per_s: float, window_s: float) -> None:
+        super().__init__(window_s)
         self._share = share
         self._floor = floor_per_s * window_s
-        self._calls = Rolling(window_s, 0)
-        self._extras = Rolling(window_s, 0)
-        self._lock = threading.Lock()
+        self._calls = [0] * _SLOTS
+        self._extras = [0] * _SLOTS
 
     def count(self, now_ns: int) -> None:
         """A call has come: its share may be spent from now on."""
         with self._lock:
-            self._calls.add(now_ns, 1)
+            if now_ns >= self._until_ns:
+                self._move(now_ns)
+            self._calls[self._place] += 1
 
     def take(self, now_ns: int) -> bool:
         """Whether one more extra request may be sent; it counts at once."""
         with self._lock:
-            if self._extras.total(now_ns) + 1 > self._share * self._calls.total(now_ns) + self._floor:
+            if now_ns >= self._until_ns:
+                self._move(now_ns)
+            if sum(self._extras) + 1 > self._share * sum(self._calls) + self._floor:
                 return False
-            self._extras.add(now_ns, 1)
+            self._extras[self._place] += 1
             return True
+
+    def _clear(self, place: int) -> None:
+        self._calls[place] = self._extras[place] = 0
+
+
+class Money(_Window):
+    """At most `most_usd` over a rolling window of this process: taken before, corrected after. Safe from any thread."""
+
+    __slots__ = ("_most_usd", "_spent")
+
+    def __init__(self, most_usd: Decimal, window_s: float) -> None:
+        super().__init__(window_s)
+        self._most_usd = most_usd
+        self._spent = [Decimal(0)] * _SLOTS
+
+    def take(self, now_ns: int, usd: Decimal) -> bool:
+        """Whether there is so much left; it counts at once."""
+        with self._lock:
+            if now_ns >= self._until_ns:
+                self._move(now_ns)
+            if sum(self._spent) + usd > self._most_usd:
+                return False
+            self._spent[self._place] += usd
+            return True
+
+    def correct(self, now_ns: int, by_usd: Decimal) -> None:
+        """It was so much more, or less, than was taken."""
+        with self._lock:
+            if now_ns >= self._until_ns:
+                self._move(now_ns)
+            self._spent[self._place] += by_usd
+
+    def _clear(self, place: int) -> None:
+        self._spent[place] = Decimal(0)
 
 
 def check_allowance(stage: str, names: tuple[str, str, str], share: float, floor_per_s: float, window_s: float) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Hashable
 from math import ceil
+
+_EVERY = 50
+"""Answers after which the quantile is looked at anew."""
 
 _MOST_TARGETS = 256
 """Targets whose times are kept; the one that came first goes first, and begins anew when it comes again."""
@@ -15,29 +17,25 @@ _MOST_TARGETS = 256
 class Times:
     """The last times of one target, and after how long an answer of it is slow. Safe from any thread."""
 
-    __slots__ = ("_by_size", "_fewest", "_lock", "_most", "_quantile", "_recent", "slow_s")
+    __slots__ = ("_count", "_fewest", "_last", "_lock", "_quantile", "slow_s")
 
     def __init__(self, quantile: float, most: int, fewest: int) -> None:
         self._quantile = quantile
-        self._most = most
         self._fewest = fewest
-        self._recent: deque[float] = deque()
-        self._by_size: list[float] = []
+        self._last: deque[float] = deque(maxlen=most)
+        self._count = 0
         self._lock = threading.Lock()
         self.slow_s: float | None = None
-        """The quantile of the last times; None while too few are known."""
+        """The quantile of the last times, as it was a few answers ago; None while too few are known."""
 
     def note(self, seconds: float) -> None:
         """An answer took so long; one that was not waited for, at least so long."""
         with self._lock:
-            by_size = self._by_size
-            if len(self._recent) == self._most:
-                del by_size[bisect_left(by_size, self._recent.popleft())]
-            self._recent.append(seconds)
-            insort(by_size, seconds)
-            size = len(by_size)
-            if size >= self._fewest:
-                self.slow_s = by_size[ceil(self._quantile * size) - 1]
+            self._last.append(seconds)
+            self._count += 1
+            if self._count == self._fewest or (self._count % _EVERY == 0 and self._count > self._fewest):
+                by_size = sorted(self._last)
+                self.slow_s = by_size[ceil(self._quantile * len(by_size)) - 1]
 
 
 class Delays:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from ...pipeline.allowance import Rolling
+from ...pipeline.allowance import Money
 from ...pipeline.billing import estimate_cost
 from ...pipeline.call import Call
 from ...pipeline.facts import Cost
@@ -19,15 +18,13 @@ _OUTPUT_TOKENS = 1000
 
 
 class Purse:
-    """At most `most_usd` over a rolling window of this process. Safe from any thread."""
+    """What second requests may cost. Safe from any thread."""
 
-    __slots__ = ("_lock", "_most_usd", "_prices", "_spent")
+    __slots__ = ("_money", "_prices")
 
     def __init__(self, most_usd: Decimal, window_s: float, prices: PriceTable) -> None:
-        self._most_usd = most_usd
+        self._money = Money(most_usd, window_s)
         self._prices = prices
-        self._spent = Rolling(window_s, Decimal(0))
-        self._lock = threading.Lock()
 
     def estimate(self, call: Call) -> Decimal | None:
         """The most that the call's request will cost at its target; None where no price is known."""
@@ -46,16 +43,11 @@ class Purse:
 
     def take(self, now_ns: int, usd: Decimal) -> bool:
         """Whether there is so much left; it counts at once."""
-        with self._lock:
-            if self._spent.total(now_ns) + usd > self._most_usd:
-                return False
-            self._spent.add(now_ns, usd)
-            return True
+        return self._money.take(now_ns, usd)
 
     def correct(self, now_ns: int, reserved_usd: Decimal, cost: Cost | None, lost: Collection[int]) -> None:
         """Put what the lost attempts cost in the place of what was reserved; without a bill the estimate stays."""
         if cost is None or cost.amount_usd is None:
             return
         spent_usd = sum((line.amount_usd for line in cost.lines if line.attempt in lost), Decimal(0))
-        with self._lock:
-            self._spent.add(now_ns, spent_usd - reserved_usd)
+        self._money.correct(now_ns, spent_usd - reserved_usd)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import ClassVar, NamedTuple, get_args
+from typing import ClassVar, get_args
 
 from ...pipeline.allowance import Allowance, check_allowance
 from ...pipeline.call import Call
@@ -19,22 +19,13 @@ from ...pipeline.pricing import PriceTable, default_prices
 from ...pipeline.record import Record
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import Operation
+from .alarm import Alarms
 from .delays import Delays
 from .purse import Purse
 from .race import Race
 
 _TWICE = "inside Hedge it would run for both requests, each as often as it says"
 _MERGED = "inside Hedge it would make one request of the two again"
-
-
-class _Sent(NamedTuple):
-    """A second request."""
-
-    view: Call
-    after_s: float
-    begun: int
-    """Attempts that the call had made before the first of the two."""
-    reserved_usd: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +71,7 @@ class Hedge:
     operations: Collection[Operation] = ("chat", "embeddings", "moderation", "rerank")
     """What may be asked twice. Images and sound are dear, and paid for when they are begun."""
     prices: PriceTable | None = field(default=None, repr=False)
+    _alarms: Alarms = field(init=False, repr=False, compare=False, default_factory=Alarms)
     _allowance: Allowance = field(init=False, repr=False, compare=False)
     _delays: Delays = field(init=False, repr=False, compare=False)
     _purse: Purse | None = field(init=False, repr=False, compare=False)
@@ -131,48 +123,40 @@ class Hedge:
         begun_ns = call.clock.now_ns()
         self._allowance.count(begun_ns)
         if self.after_s is not None:
-            return await self._hedged(call, call_next, self.after_s)
+            return await self._hedged(call, call_next, self.after_s, begun_ns)
         times = self._delays.of((call.target, call.request.stream))
         if times.slow_s is None:
             call.add(HEDGES, Hedged(self.target or str(call.target), 0.0, "not_sent", "few_samples"))
             reply = await call_next(call)
         else:
-            reply = await self._hedged(call, call_next, max(self.least_after_s, times.slow_s))
+            reply = await self._hedged(call, call_next, max(self.least_after_s, times.slow_s), begun_ns)
         # Where the second request won, the first would have taken longer, and nobody knows how long.
         times.note((call.clock.now_ns() - begun_ns) / 1e9)
         return reply
 
-    async def _hedged(self, call: Call, call_next: Handler, after_s: float) -> Reply:
-        sent: list[_Sent] = []
-        begun = call.state.attempts_made
-
-        def second() -> Call | None:
-            extra = self._extra(call, after_s, begun)
-            if extra is not None:
-                sent.append(extra)
-            return extra and extra.view
-
-        race = Race(call_next, second)
+    async def _hedged(self, call: Call, call_next: Handler, after_s: float, begun_ns: int) -> Reply:
+        race = Race(call, call_next, after_s, self._second)
         try:
-            return await race.run(call, after_s, self._sends_after)
+            return await race.run(self._alarms.of(call.clock), begun_ns + int(after_s * 1e9), self._sends_after)
         finally:
-            if sent:
-                self._settle(call, sent[0], race.hedge_won)
+            if race.sent is not None:
+                self._settle(call, race, *race.sent)
 
-    def _extra(self, call: Call, after_s: float, begun: int) -> _Sent | None:
+    def _second(self, race: Race) -> tuple[Call, Decimal | None] | None:
         """The second request, if no cap is against it; else a fact says which one was."""
+        call = race.call
         view = (call if self.target is None else call.with_target(call.resolve(self.target))).because("hedge")
         reserved_usd = self._purse.estimate(view) if self._purse is not None else None
         refusal = self._refusal(call, reserved_usd)
         if refusal is None:
-            return _Sent(view, after_s, begun, reserved_usd)
-        call.add(HEDGES, Hedged(str(view.target), after_s, "not_sent", refusal))
+            return view, reserved_usd
+        call.add(HEDGES, Hedged(str(view.target), race.after_s, "not_sent", refusal))
         return None
 
-    def _settle(self, call: Call, sent: _Sent, hedge_won: bool | None) -> None:
-        lost = _lose(call, sent.begun, hedge_won)
-        call.add(HEDGES, Hedged(str(sent.view.target), sent.after_s, _RESULTS[hedge_won], "", lost))
-        purse, reserved_usd = self._purse, sent.reserved_usd
+    def _settle(self, call: Call, race: Race, view: Call, reserved_usd: Decimal | None) -> None:
+        lost = _lose(call, race.begun, race.hedge_won)
+        call.add(HEDGES, Hedged(str(view.target), race.after_s, _RESULTS[race.hedge_won], "", lost))
+        purse = self._purse
         if purse is None or reserved_usd is None:
             return
 
