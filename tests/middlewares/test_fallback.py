@@ -269,6 +269,12 @@ async def test_slowness_that_nobody_is_left_for_is_waited_out() -> None:
     assert len(setup.provider.calls) == 1
 
 
+async def test_without_another_attempt_slowness_is_waited_out() -> None:
+    setup = make([Fallback(["fake/b"], first_chunk_s=1)], [Scripted(delay_s=5)], attempts=1)
+    await setup.answer()
+    assert setup.clock.slept_s == 5
+
+
 # -- settings
 
 

@@ -156,6 +156,26 @@ async def test_a_caller_that_goes_away_takes_both_along(stream: bool, at_s: floa
     assert all(attempt.end_ns for attempt in setup.record.attempts)
 
 
+async def test_a_caller_s_cancellation_is_not_taken_for_that_of_the_loser() -> None:
+    """The first request takes its time to go; meanwhile the second one answers."""
+
+    async def slow_to_go(call: Any, call_next: Any) -> Any:
+        try:
+            return await call_next(call)
+        except asyncio.CancelledError:
+            await call.clock.sleep(2)
+            raise
+
+    setup = make([Hedge(after_s=2), slow_to_go], [SLOW, Scripted(delay_s=2)])
+    task = asyncio.ensure_future(setup.send())
+    await setup.clock.sleep(3)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert setup.record.end == "cancelled"
+    assert tasks() == 0
+
+
 @pytest.mark.parametrize("traced", [False, True])
 async def test_it_is_seen_in_spans_and_metrics(traced: bool) -> None:
     answers = [SLOW, Scripted(text="quick", delay_s=1, usage=Usage(prompt_tokens=100, completion_tokens=10))]
