@@ -17,7 +17,10 @@ _DEAD = 100
 class Bell(Protocol):
     """What rings once at its time, unless it is cancelled before; then it should hold nothing any more."""
 
-    cancelled: bool
+    @property
+    def cancelled(self) -> bool:
+        """Whether it will not ring."""
+        ...
 
     def ring(self) -> None:
         """It is time."""
