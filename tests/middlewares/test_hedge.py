@@ -157,13 +157,16 @@ async def test_a_caller_that_goes_away_takes_both_along(stream: bool, at_s: floa
 
 
 async def test_a_caller_s_cancellation_is_not_taken_for_that_of_the_loser() -> None:
-    """The first request takes its time to go; meanwhile the second one answers."""
+    """The first request takes its time to go, and is not disturbed at it when the second one answers meanwhile."""
+    gone_s: list[float] = []
 
     async def slow_to_go(call: Any, call_next: Any) -> Any:
         try:
             return await call_next(call)
         except asyncio.CancelledError:
-            await call.clock.sleep(2)
+            if call.reason == "first":
+                await call.clock.sleep(2)
+                gone_s.append(setup.clock.slept_s)
             raise
 
     setup = make([Hedge(after_s=2), slow_to_go], [SLOW, Scripted(delay_s=2)])
@@ -172,6 +175,7 @@ async def test_a_caller_s_cancellation_is_not_taken_for_that_of_the_loser() -> N
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+    assert gone_s == [5]
     assert setup.record.end == "cancelled"
     assert tasks() == 0
 
