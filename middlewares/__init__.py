@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .cache import Cache
 from .callbacks import Callbacks, CallEvent
+from .cassette import Record, Replay
 from .cost import Cost
 from .fallback import Fallback, FallbackTarget
 from .faults import FaultRule, Faults
@@ -28,6 +29,8 @@ __all__ = [
     "Guardrails",
     "Hedge",
     "Ledger",
+    "Record",
+    "Replay",
     "Retry",
     "RetryPolicy",
     "RouteRule",

@@ -5,6 +5,7 @@
     ├── ConfigError                    a setting is missing or wrong
     │   └── MissingExtraError          an optional package is not installed
     ├── StageError                     a stage broke the contract of the chain
+    ├── CassetteMiss                   a replay that may send nothing was asked for what it does not hold
     ├── StoreError                     shared state cannot be had, and the stage that needs it fails closed
     ├── APIError                       the vendor, or the way to it
     │   ├── APIConnectionError
@@ -50,6 +51,7 @@ Kind = Literal[
     "bad_response",
     "budget_exceeded",
     "cancelled",
+    "cassette_miss",
     "circuit_open",
     "conflict",
     "connect",
@@ -165,6 +167,13 @@ class StoreError(GlasswayError):
 
     kind: ClassVar[Kind] = "store"
     retryable = True
+
+
+class CassetteMiss(GlasswayError):  # noqa: N818 - what it is called
+    """A request is not in the cassette that stands in for the vendor; the message names the nearest one and what differs, not the content."""
+
+    kind: ClassVar[Kind] = "cassette_miss"
+    fault: Fault = "caller"
 
 
 class APIError(GlasswayError):
