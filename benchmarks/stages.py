@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
@@ -30,6 +31,8 @@ from glassway.middlewares import (
     Guardrails,
     Hedge,
     Ledger,
+    Record,
+    Replay,
     Retry,
     Router,
     RouteRule,
@@ -95,6 +98,10 @@ STAGES: dict[str, Case] = {
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
     "Fallback, mending streams": Case(lambda: Fallback(["openai/gpt-4.1-mini"], mid_stream="continue")),
     "Faults, none due": Case(lambda: Faults([FaultRule("cut", target="other/*"), FaultRule("stall", tenant="nobody")])),
+    "Record, on the call's path": Case(
+        lambda: Record(f"{tempfile.mkdtemp()}/calls.jsonl", queue=100_000), clock=time.thread_time
+    ),
+    "Replay, played at once": Case(lambda: Replay(cassette()), 150),
     "Retry": Case(Retry),
     "Router, passed by": Case(Router),
     "Router, rules": Case(lambda: Router(rules=RULES)),
@@ -117,6 +124,19 @@ def requests(*, fresh: bool) -> Callable[[], ChatRequest]:
         return lambda: REQUEST
     seeds = itertools.count()
     return lambda: REQUEST.model_copy(update={"seed": next(seeds)})
+
+
+def cassette() -> str:
+    """A cassette with the one exchange that is asked for."""
+    path = f"{tempfile.mkdtemp()}/calls.jsonl"
+
+    async def record() -> None:
+        async with Pipeline([Record(path)], openai, telemetry=False) as pipeline:
+            await pipeline.send(REQUEST)
+
+    with ThreadPoolExecutor(1) as thread:  # a loop runs in this one
+        thread.submit(asyncio.run, record()).result()
+    return path
 
 
 async def microseconds(pipeline: Pipeline, ask: Callable[[], ChatRequest], case: Case) -> float:

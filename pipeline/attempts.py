@@ -109,11 +109,16 @@ def provider_of(call: Call) -> str:
     return call.target.provider or next(iter(call.state.known), None) or "none"
 
 
-def attempt_since(call: Call, made: int) -> Attempt | None:
-    """The attempt that answered what a stage sent on when the call had made `made` of them; None if nothing was sent."""
+def attempt_since(call: Call, made: int, *, answered: bool = True) -> Attempt | None:
+    """The attempt behind what a stage sent on when the call had made `made` of them; None if nothing was sent.
+
+    `answered`: whether it got a reply; else it is the last one that failed it. Hedges beside it are somebody else's.
+    """
     fresh = call.trail(ATTEMPTS)[made:]
-    mine = [one for one in fresh if one.reason == call.reason and one.model == call.target.model] or fresh
-    return next((one for one in reversed(mine) if one.useful), mine[-1] if mine else None)
+    mine = [one for one in fresh if one.reason == call.reason and one.model == call.target.model] or list(fresh)
+    useful = [one for one in (*fresh, *mine) if one.useful] if answered else []
+    found = useful or mine
+    return found[-1] if found else None
 
 
 def _nearest(call: Call, limit_s: float | None, which: str) -> tuple[float | None, str]:

@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 from pydantic import SecretStr
 
 from glassway import CallOptions, ChatRequest, Client, OpenAI, Pipeline, Stream
-from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Retry, Timeout, Tracing
+from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Record, Replay, Retry, Timeout, Tracing
 from glassway.pipeline.errors import GlasswayError
 from glassway.testing.telemetry import RecordedTelemetry, record_telemetry
 
@@ -132,6 +132,7 @@ def client(sinks: Sinks, answer: Answer) -> Client:
         Fallback(["openai/other"]),
         Retry(attempts=2, initial_s=0, maximum_s=0),
         Timeout(total_s=30),
+        Record(sinks.folder / "cassette.jsonl"),
     ]
     return Client(Pipeline(stages, providers=[provider], telemetry=sinks.telemetry.telemetry))
 
@@ -185,3 +186,50 @@ async def test_the_vendor_does_get_the_key_and_not_the_redacted_prompt(key: Secr
     assert seen[0].headers["authorization"] == f"Bearer {key.get_secret_value() if key else ENVIRONMENT}"
     assert PROMPT not in seen[0].content.decode()
     assert "[REDACTED" in seen[0].content.decode()
+
+
+def texts_of(folder: Path) -> list[str]:
+    return [path.read_text() for path in folder.rglob("*") if path.is_file()]
+
+
+def quotes(request: httpx.Request) -> httpx.Response:
+    """A vendor that answers with everything it was sent, in pieces of seven characters where a stream is asked for."""
+    asked = json.loads(request.content)
+    said = f"You sent {asked['messages'][0]['content']} with {dict(request.headers)}"
+    if not asked.get("stream"):
+        message = {"role": "assistant", "content": said}
+        choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+        return httpx.Response(200, json={"id": "1", "model": "gpt-4o-mini", "choices": choices})
+    deltas = [{"delta": {"content": said[start : start + 7]}} for start in range(0, len(said), 7)]
+    ends = [{"delta": {}, "finish_reason": "stop"}]
+    events = [json.dumps({"id": "1", "model": "m", "choices": [{"index": 0, **each}]}) for each in deltas + ends]
+    body = "".join(f"data: {event}\n\n" for event in (*events, "[DONE]"))
+    return httpx.Response(200, headers={"content-type": "text/event-stream"}, text=body)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["unary", "stream"])
+@pytest.mark.parametrize("place", ["calls.jsonl", "calls"], ids=["file", "folder"])
+@pytest.mark.parametrize("answer", [quotes, echo(400), breaks, cuts], ids=lambda answer: answer.__qualname__)
+async def test_a_cassette_holds_no_canary_and_plays_all_the_same(
+    answer: Answer, place: str, stream: bool, key: SecretStr | None, tmp_path: Path
+) -> None:
+    """No guardrail stands in front: the recording alone takes care."""
+    request = ChatRequest.model_validate(
+        {"model": "openai/m", "stream": stream, "messages": [{"role": "user", "content": f"{PROMPT} {HEADER}"}]}
+    )
+    options = CallOptions(api_key=key, headers={"x-own": HEADER})
+    url = f"https://user:{PASSWORD}@vendor.test/v1?key={QUERY}"
+    ends: list[Any] = []
+    for stage in (Record(tmp_path / place), Replay(tmp_path / place)):
+        provider = OpenAI(base_url=url, transport=httpx.MockTransport(answer), headers={"x-own": HEADER})
+        async with Pipeline([stage], provider) as pipeline:
+            try:
+                reply = await pipeline.send(request, options)
+                response = await reply.response() if isinstance(reply, Stream) else reply
+                ends.append(len(response.text))
+            except GlasswayError as error:
+                ends.append(type(error))
+    files = texts_of(tmp_path)
+    assert files
+    assert [name for name, canary in CANARIES.items() if any(canary in text for text in files)] == []
+    assert ends[0] == ends[1]

@@ -50,7 +50,9 @@ class Matcher(NamedTuple):
 
 def _remove(value: Any, path: Sequence[str]) -> None:
     name, rest = path[0], path[1:]
-    if isinstance(value, list):
+    if name == "*" and not rest and isinstance(value, (list, dict)):
+        value.clear()
+    elif isinstance(value, list):
         for item in value if name == "*" else ():
             _remove(item, rest)
     elif isinstance(value, dict) and not rest:

@@ -73,7 +73,7 @@ class Take:
         if self.first and not self.blocks:  # it came, and nobody read it
             self._note(self.first)
         self.outcome = outcome
-        self.attempt = attempt_since(self.call, self._made)
+        self.attempt = attempt_since(self.call, self._made, answered=outcome.ok)
         self.done(self)
 
     # -- off the call's path

@@ -265,7 +265,7 @@ FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to anot
 ROUTES = Metric("glassway.route_decisions", "counter", "{call}", "Targets that routers chose.", (L_ROUTE, L_ROUTED, L_DECIDED_BY), fact="route")
 CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache did.", (L_VERDICT,), fact="cache")
 GUARDRAILS = Metric("glassway.guardrail_verdicts", "counter", "{verdict}", "What the rules said.", (L_RULE, L_SIDE, L_GUARD), fact="guardrails")
-CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callbacks by what became of them; with those that wait they sum up to all.", (L_DELIVERY,), at_scrape=True)
+CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callbacks, and exchanges for Record, by what became of them; with those that wait they sum up to all.", (L_DELIVERY,), at_scrape=True)
 CALLBACKS_WAITING = Metric("glassway.callbacks_waiting", "gauge", "{event}", "Events that wait for a callback.", at_scrape=True)
 CASSETTE = Metric("glassway.cassette_exchanges", "gauge", "{exchange}", "Exchanges for Record by what became of them, since the process began.", (L_CASSETTE,), at_scrape=True)
 LEDGER_CALLS = Metric("glassway.ledger_calls", "gauge", "{call}", "Calls for the ledger by what became of them, since the process began.", (L_LEDGER,), at_scrape=True)

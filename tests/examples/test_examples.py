@@ -21,6 +21,7 @@ SAYS = {
     "hedge.py": ("call 5 was slow: hedge_won after 0.5 s", "bought nothing", "#1 first: cancelled", "#2 hedge: ok"),
     "mid_stream.py": ("A river begins as rain, gathers in the hills, and ends in the sea.\n", "main/gpt-sim broke (", "backup/claude-sim went on", "useful=True", "one answer: finish reason stop", "both are billed: $"),
     "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
+    "record_replay.py": ("recorded:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "3 exchanges, the key in them: False", "behind:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "the record says: played", "differs in: messages[0].content"),
     "routing.py": ("latency: quick/gpt-sim of", "rule: ('free users',) -> gpt-sim-mini", "function: ('by_task',) -> slow/gpt-sim", "one user stays: True", "explain: quick/gpt-sim by default"),
     "run_tools.py": ("the model answers: The tool returned:", "round 1: get_weather returned", "2 calls, $"),
     "streaming.py": ("chunks, the first after", "finish reason stop"),

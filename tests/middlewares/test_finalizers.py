@@ -25,6 +25,8 @@ from glassway.middlewares import (
     Guardrails,
     Hedge,
     Ledger,
+    Record,
+    Replay,
     Retry,
     Router,
     Timeout,
@@ -105,6 +107,8 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Guardrails that wait": lambda: [Guardrails([Check(calm)])],
     "Cache": lambda: [Cache()],
     "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
+    "Record": lambda: [Record(f"{tempfile.mkdtemp()}/calls.jsonl")],
+    "Replay": lambda: [Replay(f"{tempfile.mkdtemp()}/calls.jsonl", mode="record_missing")],
     "Faults": lambda: [Faults()],
 }
 ORDER = (
@@ -120,6 +124,8 @@ ORDER = (
     "Retry",
     "Hedge",
     "Timeout",
+    "Record",
+    "Replay",
     "Faults",
 )
 STAGES["all"] = lambda: [stage for name in ORDER for stage in STAGES[name]()]
