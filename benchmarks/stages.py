@@ -98,9 +98,7 @@ STAGES: dict[str, Case] = {
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
     "Fallback, mending streams": Case(lambda: Fallback(["openai/gpt-4.1-mini"], mid_stream="continue")),
     "Faults, none due": Case(lambda: Faults([FaultRule("cut", target="other/*"), FaultRule("stall", tenant="nobody")])),
-    "Record, on the call's path": Case(
-        lambda: Record(f"{tempfile.mkdtemp()}/calls.jsonl", queue=100_000), clock=time.thread_time
-    ),
+    "Record, on the call's path": Case(lambda: Record(f"{tempfile.mkdtemp()}/calls.jsonl"), clock=time.thread_time),
     "Replay, played at once": Case(lambda: Replay(cassette()), 150),
     "Retry": Case(Retry),
     "Router, passed by": Case(Router),

@@ -62,6 +62,9 @@ _ASSIGNED = re.compile(ASSIGNED)
 _BEARER = re.compile(r"(?i)\bbearer\s{1,3}(?P<secret>(?=[^\s\"',;]*\d)[A-Za-z0-9._~+/=-]{16,4096})")
 _USERINFO = re.compile(r"://[^/\s:@]{1,256}:(?P<secret>[^/\s@]{1,256})@")
 
+_SHORTEST = 7
+"""Characters: `://u:p@` is the shortest of all."""
+
 _MARK = "[redacted]"
 
 
@@ -79,7 +82,10 @@ def covered(secret: str) -> str:
 
 def mask_secrets(text: str) -> str:
     """`text` with everything that looks like a key, a token or a password covered. As long as before; masking twice changes nothing."""
-    text = _USERINFO.sub(_cover_named, text)
+    if len(text) < _SHORTEST:
+        return text
+    if "://" in text:
+        text = _USERINFO.sub(_cover_named, text)
     if TRACE.search(text) is None and "earer" not in text and "EARER" not in text:
         return text
     text = _PRIVATE_KEY.sub(_cover, text)

@@ -5,51 +5,43 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 
-from ...pipeline.clock import Clock
+from ...pipeline.call import Call
 from ...pipeline.delivery import Deliverer, Recipient
 from ...pipeline.gauges import Reading, watch
 from ...pipeline.outcome import Outcome
 from ...pipeline.record import Record as CallRecord
-from .files import Kept
+from .files import Cassette, Sheet
 from .take import Take
+
+_MOST_TOGETHER = 64
+"""Exchanges of one write."""
 
 METRIC = "glassway.cassette_exchanges"
 
 logger = logging.getLogger("glassway")
 
 
-@dataclass(slots=True)
-class Written:
-    """An exchange on its way; the last one of a call brings the call's record."""
-
-    take: Take
-    exchange: int
-    """Its number within the call, from 1."""
-    record: CallRecord | None = None
-    outcome: Outcome | None = None
-    seen_s: float = 0.0
-    """From the call's first exchange to the call's end."""
-
-
 class Desk:
     """A bounded queue in front of the function that writes. Counts what became of each exchange; threads may share it."""
 
-    def __init__(self, write: Callable[[Written], Kept], limit: int) -> None:
-        self._write = write
+    def __init__(self, cassette: Cassette, make: Callable[[Take], Sheet], limit: int) -> None:
+        self._cassette = cassette
+        self._make = make
         self._limit = limit
         self._deliverer = Deliverer(limit)
         self._recipient = Recipient(self._deliver, awaits=False)
-        self._counters = {name: itertools.count(1) for name in ("taken", "written", "full", "failed")}
-        self._values = dict.fromkeys(self._counters, 0)
+        self._batch: list[Sheet] = []
+        self._numbers = itertools.count(1)
+        self._taken = 0
+        self._values = {"written": 0, "full": 0, "failed": 0}
         watch(self)
 
-    def offer(self, written: Written, loop: asyncio.AbstractEventLoop) -> None:
+    def offer(self, take: Take, loop: asyncio.AbstractEventLoop) -> None:
         """Hand in an exchange, from any thread. With a full queue it is dropped and counted."""
-        self._add("taken")
-        self._deliverer.offer(self._recipient, written, loop)
+        self._taken = next(self._numbers)
+        self._deliverer.offer(self._recipient, take, loop)
 
     async def close(self, limit_s: float) -> None:
         """Wait for what is queued and end the thread. A later exchange starts another one."""
@@ -59,56 +51,81 @@ class Desk:
 
     def counts(self) -> dict[str, int]:
         """Exchanges so far by what became of them."""
-        values, waiting = dict(self._values), self._deliverer.waiting
-        taken = values.pop("taken")
-        return values | {"waiting": waiting, "dropped": max(0, taken - sum(values.values()) - waiting)}
+        values, waiting = dict(self._values), self._deliverer.waiting + len(self._batch)
+        return values | {"waiting": waiting, "dropped": max(0, self._taken - sum(values.values()) - waiting)}
 
     def readings(self) -> Iterable[Reading]:
         """For the gauge."""
         return [Reading(METRIC, (outcome,), value) for outcome, value in self.counts().items()]
 
-    def _deliver(self, written: Written) -> None:
+    def _deliver(self, take: Take) -> None:
+        """In the thread. What waits behind it is written with it: each write costs more than what it writes."""
         try:
-            kept = self._write(written)
+            self._batch.append(self._make(take))
         except Exception:
-            self._add("failed")
+            self._add("failed", 1)
             raise
-        self._add(kept)
-        if kept == "full" and self._values["full"] == 1:
-            logger.warning("The cassette of Record is full (max_bytes, max_calls): nothing more is recorded.")
+        finally:
+            if self._batch and (len(self._batch) >= _MOST_TOGETHER or self._deliverer.waiting <= 1):
+                batch, self._batch = self._batch, []
+                self._write(batch)
 
-    def _add(self, name: str) -> None:
-        self._values[name] = next(self._counters[name])
+    def _write(self, batch: Sequence[Sheet]) -> None:
+        try:
+            written = self._cassette.append(batch)
+        except Exception:
+            self._add("failed", len(batch))
+            raise
+        self._add("written", written)
+        if written < len(batch):
+            if not self._values["full"]:
+                logger.warning("The cassette of Record is full (max_bytes, max_calls): nothing more is recorded.")
+            self._add("full", len(batch) - written)
+
+    def _add(self, name: str, number: int) -> None:
+        """Only the thread counts these."""
+        self._values[name] += number
 
 
 class Reel:
     """One call's exchanges, kept until the call has ended: its record says what they came to."""
 
-    __slots__ = ("_began_ns", "_clock", "_ended", "_loop", "_numbers", "_takes", "desk")
+    __slots__ = ("_began_ns", "_began_wall_ns", "_loop", "_numbers", "_takes", "desk", "outcome", "record", "seen_s")
 
-    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop, clock: Clock) -> None:
+    def __init__(self, desk: Desk, call: Call, now_ns: int) -> None:
         self.desk = desk
-        self._clock = clock
-        self._began_ns = clock.now_ns()
-        self._loop = loop
-        self._takes: list[Written] = []
-        self._numbers = itertools.count(1)
-        self._ended = False
+        self._loop = asyncio.get_running_loop()
+        self._began_ns = now_ns
+        self._began_wall_ns = call.clock.wall_ns()
+        self._numbers = 0
+        self._takes: list[Take] = []
+        self.record: CallRecord | None = None
+        self.outcome: Outcome | None = None
+        """The call's; both are there once it has ended."""
+        self.seen_s = 0.0
+        """From the first exchange to the end of the last."""
 
     def take(self, take: Take) -> None:
         """An exchange has ended."""
-        written = Written(take, next(self._numbers))
-        if self._ended:  # of a hedge that lost, for instance: the call did not wait for it
-            self.desk.offer(written, self._loop)
-        else:
-            self._takes.append(written)
+        self._numbers += 1
+        take.exchange = self._numbers
+        if self.record is None:
+            self._takes.append(take)
+        else:  # of a hedge that lost, for instance: the call did not wait for it
+            self.desk.offer(take, self._loop)
+
+    def wall_ns(self, now_ns: int) -> int:
+        """A moment of the call's clock as wall time."""
+        return self._began_wall_ns + now_ns - self._began_ns
 
     def __call__(self, record: CallRecord, outcome: Outcome) -> None:
         """The call has ended."""
-        self._ended = True
-        takes, self._takes = self._takes, []
-        for written in takes:
-            if written is takes[-1]:
-                written.record, written.outcome = record, outcome
-                written.seen_s = (self._clock.now_ns() - self._began_ns) / 1e9
-            self.desk.offer(written, self._loop)
+        self.record, self.outcome = record, outcome
+        takes, self._takes = self._takes, []  # no take is held by its reel: a cycle is work for the collector
+        if not takes:
+            return
+        takes[-1].settles = True
+        if record.trace is None:
+            self.seen_s = (takes[-1].call.clock.now_ns() - self._began_ns) / 1e9
+        for take in takes:
+            self.desk.offer(take, self._loop)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import NamedTuple, Protocol
 
 from ...pipeline.errors import ConfigError
 from .entry import MARK, Entry, entry_of
@@ -16,19 +16,28 @@ from .plain import Plain
 
 logger = logging.getLogger("glassway")
 
-Kept = Literal["written", "full"]
-
 _BEGINS = f'{{"{MARK}"'.encode()
 
 _PRIVATE = 0o600
 """A cassette holds prompts and answers: it is its owner's."""
 
 
+class Sheet(NamedTuple):
+    """One exchange as bytes, and the name of its file where it gets one of its own."""
+
+    name: str
+    text: bytes
+
+
 class Cassette(Protocol):
     """Where exchanges are kept."""
 
-    def append(self, data: Plain) -> Kept:
-        """Write one exchange; or not, if that would pass a limit."""
+    def sheet(self, data: Plain) -> Sheet:
+        """An exchange as it will be written. Raises `ValueError` for what JSON cannot hold."""
+        ...
+
+    def append(self, sheets: Sequence[Sheet]) -> int:
+        """Write exchanges, each whole; how many there was room for."""
         ...
 
     def read(self) -> list[Entry]:
@@ -52,19 +61,23 @@ class CassetteFile:
         self._max_calls = max_calls
         self._known = (0, 0)  # bytes that were looked at, and the lines in them
 
-    def append(self, data: Plain) -> Kept:
+    def sheet(self, data: Plain) -> Sheet:
+        """A line."""
+        return Sheet("", _text(data).encode() + b"\n")
+
+    def append(self, sheets: Sequence[Sheet]) -> int:
         """One write under a lock; a line that a killed process left unfinished is ended first."""
-        line = _text(data).encode() + b"\n"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, _PRIVATE)
         try:
             with _locked(descriptor):
                 size = os.fstat(descriptor).st_size
                 torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-                if size + len(line) > self._max_bytes or self._lines(descriptor, size) >= self._max_calls:
-                    return "full"
-                _write(descriptor, size, b"\n" + line if torn else line)
-                return "written"
+                room = self._max_calls - self._lines(descriptor, size)
+                fitting = [sheet.text for sheet in _fitting(sheets, self._max_bytes - size, room)]
+                if fitting:
+                    _write(descriptor, size, b"".join([b"\n", *fitting] if torn else fitting))
+                return len(fitting)
         finally:
             os.close(descriptor)
 
@@ -107,21 +120,24 @@ class CassetteFolder:
         self._max_bytes = max_bytes
         self._max_calls = max_calls
 
-    def append(self, data: Plain) -> Kept:
-        """Written beside, then moved to its place."""
-        text = (_text(data, indent=2) + "\n").encode()
+    def sheet(self, data: Plain) -> Sheet:
+        """A file."""
+        moment = data["recorded_at"].replace(":", "").replace("+0000", "Z")
+        return Sheet(f"{moment}-{data['call']}-{data['exchange']}", _text(data, indent=2).encode() + b"\n")
+
+    def append(self, sheets: Sequence[Sheet]) -> int:
+        """Written beside, then moved to their places."""
         self._path.mkdir(parents=True, exist_ok=True)
         with os.scandir(self._path) as found:
             sizes = [file.stat().st_size for file in found if file.name.endswith(".json")]
-        if sum(sizes) + len(text) > self._max_bytes or len(sizes) >= self._max_calls:
-            return "full"
-        name = f"{data['recorded_at'].replace(':', '').replace('+0000', 'Z')}-{data['call']}-{data['exchange']}"
-        beside = self._path / f".{name}.{os.getpid()}.tmp"
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-        beside.replace(self._path / f"{name}.json")
-        return "written"
+        fitting = _fitting(sheets, self._max_bytes - sum(sizes), self._max_calls - len(sizes))
+        for name, text in fitting:
+            beside = self._path / f".{name}.{os.getpid()}.tmp"
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(text)
+            beside.replace(self._path / f"{name}.json")
+        return len(fitting)
 
     def read(self) -> list[Entry]:
         """In the order of their names, which is that of time."""
@@ -135,6 +151,17 @@ class CassetteFolder:
                 raise ConfigError(f"{path}: expected JSON, found something else.") from None
             entries.append(entry_of(number, data, str(path)))
         return entries
+
+
+def _fitting(sheets: Sequence[Sheet], max_bytes: int, max_calls: int) -> list[Sheet]:
+    """The first ones that there is room for."""
+    fitting: list[Sheet] = []
+    for sheet in sheets:
+        max_bytes -= len(sheet.text)
+        if max_bytes < 0 or len(fitting) >= max_calls:
+            break
+        fitting.append(sheet)
+    return fitting
 
 
 def _text(data: Plain, indent: int | None = None) -> str:

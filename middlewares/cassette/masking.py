@@ -40,12 +40,14 @@ class Mask:
     def value(self, value: Any, name: str = "") -> Any:
         """What may be written of plain data."""
         if isinstance(value, str):
-            if name.lower().replace("-", "_") in SECRET_FIELDS:
+            if name in SECRET_FIELDS or name.lower().replace("-", "_") in SECRET_FIELDS:
                 return covered(value)
             return self._keys(value) if name in _STRUCTURE else self.text(value)
         if isinstance(value, dict):
             return {self._keys(key): self.value(item, key) for key, item in value.items()}
-        return [self.value(item, name) for item in value] if isinstance(value, (list, tuple)) else value
+        if isinstance(value, (list, tuple)):
+            return [self.value(item, name) for item in value]
+        return value
 
     def chunks(self, chunks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """What may be written of a stream's chunks. A secret that is spread over several is found too."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,9 +10,9 @@ from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
 from ...pipeline.plan import Rule
 from ...pipeline.stream import Handler, Reply
-from .desk import Desk, Reel, Written
+from .desk import Desk, Reel
 from .essence import summary_of
-from .files import Cassette, Kept, cassette_at
+from .files import Cassette, Sheet, cassette_at
 from .masking import Mask, Redact
 from .take import Take
 
@@ -66,13 +65,21 @@ class Record:
             raise ConfigError(f"Record.flush_s: expected seconds from 0, found {self.flush_s}.")
         cassette = cassette_at(self.to, max_bytes=self.max_bytes, max_calls=self.max_calls)
         object.__setattr__(self, "_cassette", cassette)
-        object.__setattr__(self, "_desk", Desk(self._write, self.queue))
+        object.__setattr__(self, "_desk", Desk(cassette, self._sheet, self.queue))
 
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
         """The reply as it is."""
         if call.dry_run:
             return await call_next(call)
-        return await Take(call, self._reel(call).take).of(call_next)
+        now_ns = call.clock.now_ns()
+        take = Take(call, self._reel(call, now_ns), now_ns)
+        try:
+            reply = await call_next(call)
+        except BaseException as error:
+            take.failed(error)
+            raise
+        take.answered(reply)
+        return reply
 
     async def aclose(self) -> None:
         """Write what waits, for `flush_s` at most; what then still waits is dropped and counted."""
@@ -82,19 +89,19 @@ class Record:
         """Exchanges of this stage so far: written, full, failed, dropped, waiting."""
         return self._desk.counts()
 
-    def _reel(self, call: Call) -> Reel:
+    def _reel(self, call: Call, now_ns: int) -> Reel:
         """The call's own: a retry brings the same call here again."""
         for observer in call.state.recorded:
             if isinstance(observer, Reel) and observer.desk is self._desk:
                 return observer
-        reel = Reel(self._desk, asyncio.get_running_loop(), call.clock)
+        reel = Reel(self._desk, call, now_ns)
         call.when_recorded(reel)
         return reel
 
-    def _write(self, written: Written) -> Kept:
-        mask = Mask(self.redact).of(written.take.call.options)
-        data = written.take.plain(mask, written.exchange)
-        if written.record is not None:
-            response = written.outcome.response if written.outcome is not None else None
-            data["record"] = summary_of(written.record, response, mask, written.seen_s)
-        return self._cassette.append(data)
+    def _sheet(self, take: Take) -> Sheet:
+        mask, reel = Mask(self.redact).of(take.call.options), take.reel
+        data = take.plain(mask)
+        if reel.record is not None and take.settles:
+            response = reel.outcome.response if reel.outcome is not None else None
+            data["record"] = summary_of(reel.record, response, mask, reel.seen_s)
+        return self._cassette.sheet(data)

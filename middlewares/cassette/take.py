@@ -6,56 +6,59 @@ from typing import TYPE_CHECKING
 
 from ...pipeline.attempts import attempt_since
 from ...pipeline.call import Call
-from ...pipeline.outcome import Outcome
-from ...pipeline.stream import Block, Handler, Reply, Source, Stream, observed
+from ...pipeline.outcome import End, Outcome, outcome_of
+from ...pipeline.stream import Block, Reply, Source, Stream
 from ...pipeline.types import Response
 from .entry import MARK, VERSION, timestamp
 from .masking import Mask
 from .plain import Plain, head_of, plain_chunk, plain_error, short
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...pipeline.facts import Attempt
+    from .desk import Reel
 
 
 class Take:
-    """Notes what goes by, for one exchange. `done(take)` is called once, when it has ended."""
+    """Notes what goes by, for one exchange; its reel is told, once, when it has ended."""
 
-    __slots__ = ("_asked_ns", "_made", "attempt", "blocks", "call", "done", "first", "outcome", "response", "streamed", "waited_ns", "wall_ns")  # fmt: skip
+    __slots__ = ("_asked_ns", "_made", "blocks", "call", "end", "error", "exchange", "first", "reel", "response", "settles", "streamed", "waited_ns")  # fmt: skip
 
-    def __init__(self, call: Call, done: Callable[[Take], None]) -> None:
+    def __init__(self, call: Call, reel: Reel, asked_ns: int) -> None:
         self.call = call
-        self.done = done
-        self.wall_ns = call.clock.wall_ns()
-        self._asked_ns = call.clock.now_ns()
+        self.reel = reel
+        self.exchange = 0
+        """Its number within the call, from 1, once it has ended."""
+        self.settles = False
+        """Whether it is its call's last, which is written with the call's record."""
+        self._asked_ns = asked_ns
         self._made = call.state.attempts_made
         self.response: Response | None = None
         self.streamed = False
-        self.blocks: list[tuple[int, Block]] = []
-        self.first: Block = ()
         self.waited_ns = 0
-        self.outcome: Outcome | None = None
-        self.attempt: Attempt | None = None
+        self.error: BaseException | None = None
+        self.end: End = "completed"
 
-    async def of(self, call_next: Handler) -> Reply:
-        """The reply, watched to its end."""
+    def failed(self, error: BaseException) -> None:
+        """It ended before any output."""
+        self.waited_ns = self.call.clock.now_ns() - self._asked_ns
+        self.end, self.error = outcome_of(error), error
+        self.reel.take(self)
 
-        async def send(call: Call) -> Reply:
-            reply = await call_next(call)
-            self.waited_ns = call.clock.now_ns() - self._asked_ns
-            if isinstance(reply, Stream):
-                self._watch(reply)
-            else:
-                self.response = reply
-            return reply
-
-        return await observed(self.call, send, self._ended)
+    def answered(self, reply: Reply) -> None:
+        """A reply is there; a stream is watched to its end."""
+        self.waited_ns = self.call.clock.now_ns() - self._asked_ns
+        if isinstance(reply, Stream):
+            self._watch(reply)
+        else:
+            self.response = reply
+            self.reel.take(self)
 
     def _watch(self, stream: Stream) -> None:
         self.streamed = True
+        self.blocks: list[tuple[int, Block]] = []
+        self.first: Block = ()
         stream.attend(self._timed)
         stream.map_blocks(self._note)
+        stream.when_done(self._ended)
 
     def _timed(self, source: Source, first: Block) -> Source:
         self.first = first
@@ -68,35 +71,30 @@ class Take:
         return block
 
     def _ended(self, outcome: Outcome) -> None:
-        if self.response is None and not self.streamed:  # it failed before output
-            self.waited_ns = self.call.clock.now_ns() - self._asked_ns
         if self.first and not self.blocks:  # it came, and nobody read it
             self._note(self.first)
-        self.outcome = outcome
-        self.attempt = attempt_since(self.call, self._made, answered=outcome.ok)
-        self.done(self)
+        self.end, self.error = outcome.end, outcome.error
+        self.reel.take(self)
 
     # -- off the call's path
 
-    def plain(self, mask: Mask, exchange: int) -> Plain:
-        """The exchange as it is written, secrets taken out. `exchange` is its number within the call, from 1."""
-        outcome = self.outcome
-        assert outcome is not None  # noqa: S101 - written when it has ended
+    def plain(self, mask: Mask) -> Plain:
+        """The exchange as it is written, secrets taken out."""
         data: Plain = {
             MARK: VERSION,
-            "recorded_at": timestamp(self.wall_ns),
+            "recorded_at": timestamp(self.reel.wall_ns(self._asked_ns)),
             "call": self.call.id,
-            "exchange": exchange,
+            "exchange": self.exchange,
             "request": self._request(mask),
         }
         if self.streamed:
             data["stream"] = self._stream(mask)
         elif self.response is not None:
             data["response"] = mask.value(self.response.to_dict())
-        data["end"] = outcome.end
+        data["end"] = self.end
         data["end_after_s"] = _seconds(self.waited_ns)
-        if outcome.error is not None and outcome.end not in ("cancelled", "closed", "abandoned"):
-            data["error"] = mask.value(plain_error(outcome.error))
+        if self.error is not None and self.end not in ("cancelled", "closed", "abandoned"):
+            data["error"] = mask.value(plain_error(self.error))
         return data | {"attempt": mask.value(self._attempt())}
 
     def _request(self, mask: Mask) -> Plain:
@@ -120,7 +118,7 @@ class Take:
         return {"head": head, "blocks": blocks}
 
     def _attempt(self) -> Plain:
-        attempt = self.attempt
+        attempt = attempt_since(self.call, self._made, answered=self.end == "completed")
         if attempt is None:
             return {}
         said = {

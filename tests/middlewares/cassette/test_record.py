@@ -16,6 +16,7 @@ from builders import ask, make, running, server_error
 
 from glassway import CallOptions, Pipeline
 from glassway.middlewares import Cost, Fallback, Guardrails, Record, Retry, Timeout
+from glassway.middlewares.cassette import cassette_at
 from glassway.middlewares.cassette.desk import Desk
 from glassway.pipeline.config import Config
 from glassway.pipeline.errors import ConfigError, GlasswayError, PlanError
@@ -171,20 +172,19 @@ async def test_what_was_there_before_counts(path: Path) -> None:
 
 async def test_with_a_full_queue_exchanges_are_dropped_and_counted(path: Path) -> None:
     gate = threading.Event()
-    written: list[int] = []
+    cassette = cassette_at(path)
 
-    def slow(item: Any) -> Any:
+    def slow(take: Any) -> Any:
         gate.wait(10)
-        written.append(item.exchange)
-        return "written"
+        return cassette.sheet({"exchange": take.exchange})
 
-    desk = Desk(slow, 3)
+    desk = Desk(cassette, slow, 3)
     for number in range(10):
         desk.offer(type("Exchange", (), {"exchange": number})(), asyncio.get_running_loop())
     gate.set()
     await desk.close(5)
     counts = desk.counts()
-    assert counts["written"] == len(written)
+    assert counts["written"] == len(lines(path))
     assert counts["written"] + counts["dropped"] == 10
     assert counts["dropped"] >= 6
 
