@@ -5,7 +5,7 @@ from __future__ import annotations
 from glassway.pipeline.telemetry import names
 
 from .board import BAD, FAIR, GOOD, POOR, QUIET, Panel, Query, Row, legend
-from .promql import none_of, one_of, or_zero, per_call, quantile, rate, ratio, times
+from .promql import level, none_of, one_of, or_zero, per_call, quantile, rate, ratio, times
 from .traffic import HIT_SHARE
 
 _HOUR = 3600
@@ -275,4 +275,36 @@ GUARDRAILS = Row(
     ),
 )
 
-ROWS = (TIME, RESILIENCE, CACHE, GUARDRAILS)
+PROVING = Row(
+    "Faults and recordings",
+    (
+        Panel(
+            "Faults on purpose",
+            "Failures per second that the stage `Faults` made, by kind. They are not the vendor's: in production this panel is empty, "
+            "and a line here says that somebody left the stage on.",
+            "cps",
+            (Query(or_zero(rate(names.FAULTS, by=(names.L_FAULT,)), names.L_FAULT), legend(names.L_FAULT)),),
+            "bars",
+        ),
+        Panel(
+            "Played from cassettes",
+            "Requests per second that `Replay` stood in for, or did not. `missed` failed because they were not recorded; `recorded` and "
+            "`passed` went to the vendor.",
+            "cps",
+            (Query(or_zero(rate(names.REPLAYS, by=(names.L_REPLAY,)), names.L_REPLAY), legend(names.L_REPLAY)),),
+            "stack",
+            colours={"played": GOOD, "missed": BAD, "recorded": QUIET, "passed": "text"},
+        ),
+        Panel(
+            "Recorded exchanges",
+            "Exchanges for `Record` since the process began, by what became of them. `full`: the cassette has reached its limit. "
+            "`dropped`: more came than could be written. `failed`: the disk, or a `redact` hook that raised.",
+            "short",
+            (Query(level(names.CASSETTE, by=(names.L_CASSETTE,)), legend(names.L_CASSETTE)),),
+            "stack",
+            colours={"written": GOOD, "full": POOR, "failed": BAD, "dropped": BAD, "waiting": QUIET},
+        ),
+    ),
+)
+
+ROWS = (TIME, RESILIENCE, CACHE, GUARDRAILS, PROVING)

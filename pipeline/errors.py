@@ -5,8 +5,8 @@
     ├── ConfigError                    a setting is missing or wrong
     │   └── MissingExtraError          an optional package is not installed
     ├── StageError                     a stage broke the contract of the chain
-    ├── CassetteMiss                   a replay that may send nothing was asked for what it does not hold
     ├── StoreError                     shared state cannot be had, and the stage that needs it fails closed
+    ├── CassetteMiss                   a replay that may send nothing was asked for what it does not hold
     ├── APIError                       the vendor, or the way to it
     │   ├── APIConnectionError
     │   │   └── APITimeoutError
