@@ -1,4 +1,4 @@
-"""The command line: `glassway demo | chat | explain | check | models | prices`."""
+"""The command line: `glassway demo | chat | explain | check | models | prices | costs | replay`."""
 
 from __future__ import annotations
 

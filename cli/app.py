@@ -253,3 +253,43 @@ def costs(
         command.export_calls(ledger, asked, export)
     else:
         command.costs(ledger, asked, by or ["model"], as_json=as_json)
+
+
+@app.command(
+    short_help="Recorded calls through another stack.",
+    epilog=_examples(
+        "glassway replay calls.jsonl                                  the usual stack, the cassette as the vendor",
+        "glassway replay calls.jsonl -c new.yaml --fail-on-difference  for continuous integration",
+        "glassway replay calls.jsonl -c new.yaml --live --content     ask the real providers, show what they say otherwise",
+        "glassway replay calls.jsonl --speed 0.1 --json | jq .totals",
+    ),
+)
+def replay(
+    cassette: Annotated[Path, typer.Argument(help="What `Record` wrote: a file or a folder.")],
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="A YAML configuration; else the usual stack.")
+    ] = None,
+    speed: Annotated[
+        float, typer.Option("--speed", min=0, help="Recorded waits times this: 0 none, 1 as they were.")
+    ] = 0.0,
+    live: Annotated[bool, typer.Option("--live", help="Ask the configuration's real providers. Costs money.")] = False,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="VENDOR/MODEL", help="Ask this one instead.")
+    ] = None,
+    content: Annotated[bool, typer.Option("--content", help="Show how texts differ; else only their sizes.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    fail_on_difference: Annotated[
+        bool, typer.Option("--fail-on-difference", help="Exit with 1 if an answer differs.")
+    ] = False,
+) -> None:
+    """Ask a cassette's calls again, through another configuration, and say what differs: answers, cost, time, decisions.
+
+    The cassette stands in for the vendor and nothing is sent, unless --live is given.
+    """
+    from . import replay as command
+
+    totals = command.replay(
+        cassette, config=config, speed=speed, live=live, model=model, content=content, as_json=as_json
+    )
+    if fail_on_difference and totals.different:
+        raise typer.Exit(ExitCode.FAILED)

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from ..pipeline.client import Client
 
-_USUAL = {"pipeline": ["tracing", "cost", "retry"]}
+USUAL = {"pipeline": ["tracing", "cost", "retry"]}
 """The stack behind `glassway.chat`, in front of every vendor."""
 
 
 def client_of(config: Path | None, *, telemetry: bool | None = None) -> Client:
     """A client of its own, to be closed: of a configuration file, or of the usual stack. Raises `ConfigError`, `PlanError`."""
-    read = load_config(config) if config is not None else Config.read(_USUAL)
+    read = load_config(config) if config is not None else Config.read(USUAL)
     return read.client(telemetry=telemetry)
