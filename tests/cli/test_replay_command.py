@@ -13,6 +13,12 @@ from glassway.providers import Simulated
 from glassway.providers.simulated import Fault, SimulatedVendor, Timing
 
 
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """Tables that break no words."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+
 @pytest.fixture
 def cassette(tmp_path):
     """Four calls: one that was retried, one that failed, a stream, and a stream that its reader closed."""
@@ -72,7 +78,7 @@ def test_another_stack_is_compared_call_by_call(shell, cassette, tmp_path):
     code, out, _ = shell("replay", str(cassette), "-c", config(tmp_path, "pipeline: [cost]"), "--fail-on-difference")
     assert code == 1
     said = " ".join(out.split())
-    assert "differs: 29" in said
+    assert "differs: 29 characters -> overloaded with nothing" in said
     assert "retries: overloaded backoff -> none" in said
     assert "2 equal, 1 different, 1 skipped; 2 decided otherwise" in said
     assert "Rome" not in out
