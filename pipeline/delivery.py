@@ -74,7 +74,7 @@ class Deliverer:
     def __init__(self, limit: int) -> None:
         """`limit`: the most events that wait in each queue."""
         self._limit = limit
-        self._thread = _ThreadQueue(limit)
+        self._thread = self._new_thread()
         self._loops: dict[asyncio.AbstractEventLoop, _LoopQueue] = {}
         _live.add(self)
 
@@ -124,8 +124,14 @@ class Deliverer:
 
     def forget(self) -> None:
         """In a forked child: the thread and the loops are gone, and what waited is the parent's to deliver."""
-        self._thread = _ThreadQueue(self._limit)
+        self._thread = self._new_thread()
         self._loops = {}
+
+    def _new_thread(self) -> _ThreadQueue:
+        """Whoever is dropped without being closed leaves no thread behind."""
+        thread = _ThreadQueue(self._limit)
+        weakref.finalize(self, thread.end).atexit = False
+        return thread
 
 
 _PAUSE_S = 0.01
@@ -143,6 +149,7 @@ class _ThreadQueue:
         self._news = threading.Event()
         self._hurry = threading.Event()
         self._closed = False
+        self._ending = False
         self._busy = 0
 
     @property
@@ -168,6 +175,12 @@ class _ThreadQueue:
         self._hurry.set()
         self._news.set()
 
+    def end(self) -> None:
+        """Deliver what waits, then stop."""
+        self._ending = True
+        self._hurry.set()
+        self._news.set()
+
     def _start(self) -> None:
         with self._lock:
             if self._thread is None:
@@ -183,6 +196,8 @@ class _ThreadQueue:
             self._hurry.wait(_PAUSE_S)
             self._news.clear()
             self._deliver()
+            if self._ending:
+                return
             self._hurry.clear()
         self._drop()  # what came in while it was being closed
 

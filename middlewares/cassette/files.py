@@ -126,17 +126,18 @@ class CassetteFolder:
         return Sheet(f"{moment}-{data['call']}-{data['exchange']}", _text(data, indent=2).encode() + b"\n")
 
     def append(self, sheets: Sequence[Sheet]) -> int:
-        """Written beside, then moved to their places."""
+        """Written beside, then moved to their places, under a lock of the folder."""
         self._path.mkdir(parents=True, exist_ok=True)
-        with os.scandir(self._path) as found:
-            sizes = [file.stat().st_size for file in found if file.name.endswith(".json")]
-        fitting = _fitting(sheets, self._max_bytes - sum(sizes), self._max_calls - len(sizes))
-        for name, text in fitting:
-            beside = self._path / f".{name}.{os.getpid()}.tmp"
-            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(text)
-            beside.replace(self._path / f"{name}.json")
+        with _alone_in(self._path):
+            with os.scandir(self._path) as found:
+                sizes = [file.stat().st_size for file in found if file.name.endswith(".json")]
+            fitting = _fitting(sheets, self._max_bytes - sum(sizes), self._max_calls - len(sizes))
+            for name, text in fitting:
+                beside = self._path / f".{name}.{os.getpid()}.tmp"
+                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _PRIVATE)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(text)
+                beside.replace(self._path / f"{name}.json")
         return len(fitting)
 
     def read(self) -> list[Entry]:
@@ -195,6 +196,20 @@ def _locked(descriptor: int) -> Iterator[None]:
         yield
     finally:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """As `_locked`, with a folder."""
+    if os.name == "nt":  # there, folders cannot be opened
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with _locked(descriptor):
+            yield
+    finally:
+        os.close(descriptor)
 
 
 def _missing(path: Path, error: OSError | None) -> ConfigError:

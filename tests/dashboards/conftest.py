@@ -22,9 +22,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
 from glassway.cli.stack import Bills, demo_pipeline
-from glassway.middlewares import Cache, Cost, Fallback, Hedge
+from glassway.middlewares import Cache, Cost, Fallback, FaultRule, Faults, Hedge, Ledger, Record, Replay, Router
 from glassway.pipeline.call import Call, CallOptions
-from glassway.pipeline.errors import APITimeoutError, StreamInterruptedError
+from glassway.pipeline.errors import APITimeoutError, InternalServerError, StreamInterruptedError
+from glassway.pipeline.sharing import ask_store
+from glassway.pipeline.stream import Handler, Reply
 from glassway.pipeline.types import ChatResponse, Usage
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 from glassway.testing import FakeProvider, Scripted
@@ -61,6 +63,7 @@ class Kept(SpanExporter):
 class Load:
     """The demonstration's calls and those that are rarer, over and over, in a thread with a loop of its own."""
 
+    folder: Path
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     kept: Kept = field(default_factory=Kept)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -80,10 +83,12 @@ class Load:
             SimulatedServer(SimulatedVendor(timing=Timing(scale=0.0))) as server,
             self._demonstration(server) as tour,
             self._rare(tour.telemetry) as rare,
+            self._kept(tour.telemetry) as kept,
         ):
             while not self.stop.is_set():
                 await run_scenarios(tour, run=str(self.rounds))
                 await _rare_calls(tour, rare, self.rounds)
+                await _kept_calls(kept)
                 self.rounds += 1
                 await asyncio.sleep(0.2)
 
@@ -115,6 +120,34 @@ class Load:
             telemetry=telemetry,
         )
 
+    def _kept(self, telemetry: Telemetry | None) -> Pipeline:
+        """What is recorded, played, broken on purpose, routed and written down."""
+        path = self.folder / "calls.jsonl"
+        groups = {"smart": {"targets": ["box/first", "box/second"], "strategy": "round_robin"}}
+        broken = [FaultRule("server_error", target="box/broken")]
+        return Pipeline(
+            [
+                Ledger(f"{self.folder}/ledger.db"),
+                asks_a_store_that_is_gone,
+                Router(groups=groups),
+                Record(path),
+                Replay(path, mode="record_missing"),
+                Faults(broken),
+            ],
+            FakeProvider(name="box"),
+            telemetry=telemetry,
+        )
+
+
+async def asks_a_store_that_is_gone(call: Call, call_next: Handler) -> Reply:
+    """A stage whose shared state is out of reach, and that goes on without."""
+
+    async def gone() -> None:
+        raise ConnectionError
+
+    await ask_store(call, "Limit", "fail_open", gone(), None)
+    return await call_next(call)
+
 
 async def openai(call: Call) -> ChatResponse:
     """A vendor that answers second requests only, so that the two do not overlap: each moment belongs to one stage."""
@@ -141,14 +174,21 @@ async def _rare_calls(tour: Pipeline, rare: Pipeline, number: int) -> None:
         await broken.response()
 
 
+async def _kept_calls(kept: Pipeline) -> None:
+    """To a group of targets, played from the second time on; and to one that is broken."""
+    await kept.send(_ask("smart", text="Hi"))
+    with suppress(InternalServerError):
+        await kept.send(_ask("box/broken", text="Hi"))
+
+
 def _ask(model: str, *, text: str, **fields: Any) -> ChatRequest:
     return ChatRequest.model_validate({"model": model, "messages": [{"role": "user", "content": text}], **fields})
 
 
-@pytest.fixture(scope="session")
-def load() -> Iterator[Load]:
-    """Under way from the first test that wants it to the end of the session."""
-    running = Load()
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Load]:
+    """Under way from the first test that wants it to the end of its module: nobody else's counts move meanwhile."""
+    running = Load(tmp_path_factory.mktemp("load"))
     thread = threading.Thread(target=running.run, name="load")
     thread.start()
     yield running
@@ -158,7 +198,7 @@ def load() -> Iterator[Load]:
     assert running.failure is None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def metrics_url(load: Load) -> Iterator[str]:
     """Where the load is scraped, in OpenMetrics where that is asked for."""
     server, thread = start_http_server(0, "127.0.0.1", registry=load.registry)
@@ -185,7 +225,7 @@ class Prometheus:
         return [float(sample["value"][1]) for sample in self.get("query", query=expr)["result"]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def prometheus(metrics_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     """A server of our own, that scrapes once a second and is gone afterwards."""
     binary = shutil.which("prometheus")
@@ -249,7 +289,7 @@ def wait_until(done: Callable[[], bool], limit_s: float, complaint: Callable[[],
         time.sleep(0.1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def promtool() -> str:
     """Prometheus' tool for checking."""
     found = shutil.which("promtool")
@@ -258,7 +298,7 @@ def promtool() -> str:
     return os.fspath(found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def eventually(load: Load) -> Callable[[Callable[[], bool], Callable[[], object]], None]:
     """Waits for something that the load brings about. All tests together have one span of time, so that a broken load does not cost each of them one."""
     until = time.monotonic() + _LOAD_S

@@ -160,6 +160,17 @@ async def test_closing_drops_what_waits_for_a_loop(counting: Counting) -> None:
     assert counting.now == (0, 0, 2, 0)
 
 
+async def test_one_that_is_dropped_unclosed_delivers_what_it_has_and_leaves_no_thread() -> None:
+    others, heard = set(threading.enumerate()), []
+    deliverer = Deliverer(10)
+    offer(deliverer, heard.append, 1, 2)
+    (thread,) = set(threading.enumerate()) - others
+    del deliverer
+    gc.collect()
+    thread.join(5)
+    assert (heard, thread.is_alive()) == ([1, 2], False)
+
+
 async def test_events_for_a_closed_loop_are_dropped(counting: Counting) -> None:
     async def awaited(event: int) -> None:
         raise AssertionError
