@@ -14,7 +14,7 @@ from .candidates import Candidate
 from .strategies import Slow, Strategy, make_strategy
 from .traits import Traits
 
-RouteFunction = Callable[[Traits], "str | Sequence[str] | Awaitable[str | Sequence[str] | None] | None"]
+RouteFunction = Callable[[Traits], str | Sequence[str] | Awaitable[str | Sequence[str] | None] | None]
 """A target (`vendor/model`, or the name of a group), a list of targets, or None for no opinion."""
 
 
