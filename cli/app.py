@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Show = Literal["waterfall", "record", "none"]
 PlanFormat = Literal["text", "json", "mermaid"]
+Order = Literal["completed", "given"]
 
 
 def _examples(*lines: str) -> str:
@@ -292,4 +293,60 @@ def replay(
         cassette, config=config, speed=speed, live=live, model=model, content=content, as_json=as_json
     )
     if fail_on_difference and totals.different:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command(
+    short_help="Many requests from a file, their results into another.",
+    epilog=_examples(
+        "glassway batch requests.jsonl                       results into requests.results.jsonl",
+        "glassway batch requests.jsonl -o out.jsonl -c stack.yaml --concurrency 32",
+        "glassway batch requests.jsonl -m openai/gpt-4o-mini --order given",
+        """A line: {"custom_id": "1", "url": "/v1/chat/completions", "body": {"model": ..., "messages": [...]}}""",
+    ),
+)
+def batch(
+    requests: Annotated[Path, typer.Argument(help="JSON lines, one request each, in OpenAI's batch format.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where results go, a line each.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", metavar="FILE", help="A YAML configuration; else the usual stack.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="VENDOR/MODEL", help="For requests that name none.")
+    ] = None,
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="Requests under way at once.")] = 16,
+    order: Annotated[
+        Order, typer.Option("--order", help="Lines of the output as they come, or in the order of the requests.")
+    ] = "completed",
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume/--no-resume", help="Go on where an earlier run ended, or refuse an output that is there."
+        ),
+    ] = True,
+    max_failures: Annotated[
+        int | None, typer.Option("--max-failures", min=1, help="Begin no further request after so many failures.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress on the screen.")] = False,
+) -> None:
+    """Send many requests through a stack, and write a line for each result. Every line is checked before the first is sent.
+
+    Limits hold: when a vendor or a stage asks to wait, all requests wait. After Ctrl-C, a kill or failures the same command goes on
+    with what has no answer yet. Exits with 1 if a request has none at the end.
+    """
+    from . import batch as command
+
+    if not command.batch(
+        requests,
+        output or requests.with_suffix(".results.jsonl"),
+        config=config,
+        model=model,
+        concurrency=concurrency,
+        order=order,
+        resume=resume,
+        max_failures=max_failures,
+        quiet=quiet,
+    ):
         raise typer.Exit(ExitCode.FAILED)

@@ -32,13 +32,21 @@ _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 def main() -> int:
     """Render or check the pages; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", nargs="*", type=Path, default=[ROOT / "README.md", ROOT / "docs/client.md"])
+    parser.add_argument(
+        "pages", nargs="*", type=Path, default=_pages(), help="all that have such blocks, if none is named"
+    )
     parser.add_argument("--check", action="store_true")
     asked = parser.parse_args()
     stale = [page for page in asked.pages if not _up_to_date(page, write=not asked.check)]
     for page in stale if asked.check else ():
         sys.stderr.write(f"{page}: its blocks are not what the repository gives. Run: make docs\n")
     return 1 if asked.check and stale else 0
+
+
+def _pages() -> list[Path]:
+    """All that have a block."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in pages if _BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
 def rendered(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypeVar, cast, overload
 from pydantic import BaseModel
 
 from .administration import Administration
+from .batches import Batches
 from .call import NO_OPTIONS, CallOptions
 from .counting import Counting
 from .dryrun import DryRun
@@ -31,7 +32,7 @@ ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client(Lookups, Pictures, Sounds, Tooling, Counting, Administration):
+class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Administration):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options

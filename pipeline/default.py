@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     transcription, atranscription = _typed.transcription, _typed.atranscription
     vision, avision = _typed.vision, _typed.avision
     run_tools, arun_tools = _typed.run_tools, _typed.arun_tools
-    explain = _typed.explain
+    explain, batch = _typed.explain, _typed.batch
     stats, health, ahealth, update = _typed.stats, _typed.health, _typed.ahealth, _typed.update
 else:
     chat, achat = _forward(Client.chat), _forward(Client.achat)
@@ -90,7 +90,7 @@ else:
     transcription, atranscription = _forward(Client.transcription), _forward(Client.atranscription)
     vision, avision = _forward(Client.vision), _forward(Client.avision)
     run_tools, arun_tools = _forward(Client.run_tools), _forward(Client.arun_tools)
-    explain = _forward(Client.explain)
+    explain, batch = _forward(Client.explain), _forward(Client.batch)
     stats, health, ahealth = _forward(Client.stats), _forward(Client.health), _forward(Client.ahealth)
     update = _forward(Client.update)
 

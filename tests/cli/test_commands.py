@@ -9,7 +9,7 @@ import pytest
 
 from glassway import __version__
 
-COMMANDS = ("demo", "chat", "explain", "check", "models", "prices", "costs", "replay")
+COMMANDS = ("demo", "chat", "explain", "check", "models", "prices", "costs", "replay", "batch")
 
 
 def test_version(shell):

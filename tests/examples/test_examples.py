@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 SAYS = {
     "administration.py": ("now: Tracing > Cost > Retry", "goes on as it began: call > Tracing > Cost > Cache > Retry", "failed after 3 attempts: server_error", "drained: True"),
+    "batch.py": ("broken off: True", "the rest: 40 of 40, 1 failed, $", "True that earlier answers were kept", "failed: question-7", "40 lines in the order of the requests: ['question-0', 'question-1', 'question-2']"),
     "callbacks.py": ("success: simulated/gpt-sim", "failure: simulated/gpt-sim@fail=server_error", "InternalServerError"),
     "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
     "embeddings.py": ("3 vectors of 256 numbers", "cache hit, $0", "nearest: the cat sleeps on the sofa", "5000 texts went out in 3 requests"),
