@@ -189,8 +189,13 @@ def _held(cache: Cache, window: Window) -> Held:
 
 
 def _value(key: str) -> str:
-    return f"value:{key}"
+    return f"value:{_text(key)}"
 
 
 def _window(window: Window) -> str:
-    return f"window:{window.key}"
+    return f"window:{_text(window.key)}"
+
+
+def _text(key: str) -> str:
+    """SQLite takes no halves of characters, which JSON can bring; no two keys become one."""
+    return key.replace("\\", "\\\\").encode("utf-8", "backslashreplace").decode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import pickle
 import sqlite3
@@ -10,18 +12,29 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from realservers import RedisServer
 
 from glassway.pipeline.errors import ConfigError
-from glassway.stores import DiskStore, MemoryStore, Store, Window, make_store
+from glassway.stores import DiskStore, MemoryStore, RedisStore, Store, Window, make_store
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", "disk", "redis"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store = MemoryStore() if request.param == "memory" else DiskStore(tmp_path / "state")
+    made = a_store(request, tmp_path)
     yield made
     await made.aclose()
+
+
+def a_store(request: pytest.FixtureRequest, folder: Path) -> Store:
+    """An empty one."""
+    if request.param == "memory":
+        return MemoryStore()
+    if request.param == "disk":
+        return DiskStore(folder / "state")
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return RedisStore(server.url, prefix=f"{folder.name}:", timeout_s=10)
 
 
 async def test_a_value_comes_back_as_it_was(store: Store) -> None:
@@ -164,7 +177,7 @@ async def test_stores_are_made_from_settings(tmp_path: Path) -> None:
     assert repr(make_store(f"disk:{tmp_path}/s")) == f"DiskStore('{tmp_path}/s')"
 
 
-@pytest.mark.parametrize("place", ["", "disk", "disk:", "redis://user:secret@host", "memory:1"])
+@pytest.mark.parametrize("place", ["", "disk", "disk:", "postgres://user:secret@host", "memory:1"])
 async def test_an_unknown_place_is_an_error_that_shows_no_password(place: str) -> None:
     with pytest.raises(ConfigError) as caught:
         make_store(place)
@@ -205,3 +218,101 @@ async def test_a_correction_may_go_beyond_the_limit(store: Store) -> None:
     taken = await store.take([SLIDING], [10])
     await store.settle(SLIDING, taken.slices[0], 5)
     assert (await store.take([SLIDING], [0])).used == (15,)
+
+
+async def test_a_value_that_was_set_by_comparison_can_be_read_replaced_and_deleted(store: Store) -> None:
+    await store.compare_and_set("key", None, b"one", 60)
+    assert await store.get("key") == b"one"
+    await store.set("key", b"two", 60)
+    assert await store.compare_and_set("key", b"two", b"three", 60)
+    await store.delete("key")
+    assert await store.compare_and_set("key", None, b"four", 60)
+
+
+@pytest.mark.parametrize("ttl_s", [0, -1.0])
+async def test_without_time_nothing_is_kept(store: Store, ttl_s: float) -> None:
+    await store.set("key", b"one", 60)
+    await store.set("key", b"two", ttl_s)
+    assert await store.get("key") is None
+    await store.set("key", b"one", 60)
+    assert await store.compare_and_set("key", b"one", b"two", ttl_s)
+    assert await store.get("key") is None
+
+
+@pytest.mark.parametrize(
+    "key", ["", " a\n\x00b", "ключ \U0001f511", "\ud800", "\\ud800", "x" * 5000, "glassway:v:*"], ids=repr
+)
+async def test_any_text_is_a_key(store: Store, key: str) -> None:
+    await store.set(key, b"one", 60)
+    assert (await store.take([Window(key, 5, 60.0)], [5])).granted
+    assert await store.get(key) == b"one"
+    assert await store.get(key + "?") is None
+
+
+async def test_a_fixed_window_ends_all_at_once(store: Store) -> None:
+    fixed = Window("fixed", 10, 3600.0, fixed=True)
+    first = await store.take([fixed], [4])
+    second = await store.take([fixed], [6])
+    assert first.slices == second.slices
+    refused = await store.take([fixed], [1])
+    assert 0 < refused.wait_s <= 3600
+    await store.settle(fixed, first.slices[0], -10)
+    assert (await store.take([fixed], [0])).used == (0,)
+
+
+async def test_what_was_given_back_is_never_less_than_nothing(store: Store) -> None:
+    taken = await store.take([SLIDING], [3])
+    await store.settle(SLIDING, taken.slices[0], -50)
+    assert (await store.take([SLIDING], [0])).used == (0,)
+    assert (await store.take([SLIDING], [10])).granted
+
+
+async def test_a_limit_may_change_and_what_was_taken_counts_on(store: Store) -> None:
+    await store.take([Window("w", 10, 60.0)], [10])
+    assert (await store.take([Window("w", 20, 120.0, slices=10)], [10])).used == (20,)
+    assert not (await store.take([Window("w", 5, 60.0)], [1])).granted
+
+
+async def test_units_are_exact_up_to_two_to_the_fifty_three(store: Store) -> None:
+    most = 2**53 - 1
+    large = Window("large", most, 60.0)
+    assert (await store.take([large], [most - 1])).used == (most - 1,)
+    assert (await store.take([large], [1])).used == (most,)
+    assert not (await store.take([large], [1])).granted
+
+
+async def test_questions_that_make_no_sense_are_refused(store: Store) -> None:
+    for windows, amounts in (
+        ([SLIDING, SLIDING], [1, 1]),
+        ([SLIDING], [-1]),
+        ([SLIDING], [1, 2]),
+        ([Window("w", 2**53, 1.0)], [1]),
+    ):
+        with pytest.raises(ConfigError):
+            await store.take(windows, amounts)
+
+
+async def test_what_is_taken_by_many_at_once_is_counted_once_each(store: Store) -> None:
+    narrow = Window("narrow", 25, 60.0)
+    answers = await asyncio.gather(*(store.take([narrow], [1]) for _ in range(60)))
+    assert sum(each.granted for each in answers) == 25
+
+
+async def test_one_of_many_replaces_a_value(store: Store) -> None:
+    answers = await asyncio.gather(*(store.compare_and_set("key", None, str(n).encode(), 60) for n in range(60)))
+    assert sum(answers) == 1
+
+
+async def test_who_is_cancelled_took_nothing(store: Store) -> None:
+    async def take() -> None:
+        await store.take([SLIDING], [10])
+        await asyncio.sleep(0)  # a store that never suspends is not cancelled in the middle
+
+    task = asyncio.create_task(take())
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    await store.aclose()  # waits for what is given back
+    used = (await store.take([SLIDING], [0])).used
+    assert used == ((10,) if store.immediate else (0,))
