@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import health, money, stages, state, traffic
+from . import beside, health, money, stages, state, traffic
 from .grafana import render
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 TITLE = "Glassway"
 UID = "glassway-overview"
 DESCRIPTION = "Calls, latency, streams, tokens, money, stages, retries, cache, guardrails, and telemetry's own health."
-ROWS: tuple[Row, ...] = (*traffic.ROWS, *money.ROWS, *stages.ROWS, *state.ROWS, *health.ROWS)
+ROWS: tuple[Row, ...] = (*traffic.ROWS, *money.ROWS, *stages.ROWS, *beside.ROWS, *state.ROWS, *health.ROWS)
 
 
 def overview() -> str:

@@ -6,6 +6,7 @@ from .cache import Cache
 from .callbacks import Callbacks, CallEvent
 from .cassette import Record, Replay
 from .cost import Cost
+from .defaults import Defaults, DefaultsRule
 from .fallback import Fallback, FallbackTarget
 from .faults import FaultRule, Faults
 from .guardrails import Guardrails
@@ -21,6 +22,8 @@ __all__ = [
     "CallEvent",
     "Callbacks",
     "Cost",
+    "Defaults",
+    "DefaultsRule",
     "Fallback",
     "FallbackTarget",
     "FaultRule",

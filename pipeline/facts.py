@@ -380,6 +380,20 @@ class Replayed:
     """When it was recorded, nanoseconds since 1970."""
 
 
+DefaultAction = Literal["set", "forced", "capped"]
+"""The request said nothing; it said something else; it said more than is allowed, or nothing where nothing is too much."""
+
+
+class DefaultApplied(NamedTuple):
+    """A field of the request that `Defaults` wrote."""
+
+    field: str
+    """A field's name, or `system`, `system_prefix`, `system_suffix`."""
+    action: DefaultAction
+    rule: str
+    """The rule that said so; `own` for the stage's own values."""
+
+
 ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
 RETRY_STOPS: Trail[RetryStopped] = Trail(
@@ -392,6 +406,7 @@ FALLBACK_SKIPS: Trail[FallbackSkipped] = Trail(
 SPLICES: Trail[Spliced] = Trail("splices", "Streams that broke after output, and what became of them.")
 HEDGES: Trail[Hedged] = Trail("hedges", "Second requests for slow ones.")
 TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and whose results it brings to the model.")
+DEFAULTS: Trail[DefaultApplied] = Trail("defaults", "Fields of the request that defaults wrote.")
 ROUTE: Slot[Route] = Slot("route", "Where the call was sent, and why.")
 CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
 GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")

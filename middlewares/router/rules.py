@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 
 from ...pipeline.errors import ConfigError
-from .patterns import Patterns, covers, matcher, patterns_of
+from ...pipeline.patterns import Patterns, covers, matcher, patterns_of
 from .traits import Traits
 
 Check = Callable[[Traits], bool]

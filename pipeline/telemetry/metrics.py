@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..facts import (
     CACHE,
     COST,
+    DEFAULTS,
     FALLBACKS,
     FAULTS,
     GUARDRAILS,
@@ -52,6 +53,7 @@ class CallMetrics:
         self._route = families.bound(names.L_ROUTE)
         self._routed = families.bound(names.L_ROUTED)
         self._rule = families.bound(names.L_RULE)
+        self._field = families.bound(names.L_FIELD)
         self._parameter = families.bound(names.L_PARAMETER)
         self._tenant = families.bound(names.L_TENANT)
 
@@ -145,6 +147,8 @@ class CallMetrics:
             self._cost(record, facts[COST.name], vendor)
         if CACHE.name in facts:
             book.add(names.CACHE, (facts[CACHE.name].verdict,))
+        for applied in facts.get(DEFAULTS.name, ()):
+            book.add(names.DEFAULTS, (self._field(applied.field), applied.action))
         if ROUTE.name in facts:
             chosen = facts[ROUTE.name]
             book.add(names.ROUTES, (self._route(chosen.route), self._routed(chosen.target), chosen.decided_by))

@@ -12,6 +12,7 @@ from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
 from ..facts import (
+    DefaultAction,
     FaultKind,
     HedgeRefusal,
     HedgeResult,
@@ -153,6 +154,7 @@ FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to a
 FALLBACK_SKIP_EVENT = Event("glassway.fallback_skip", "fallback_skips", "A target that was not taken: the call had been there.", ("target", "reason"))
 SPLICE_EVENT = Event("glassway.splice", "splices", "A stream that broke after output, and what became of it.", ("policy", "source", "target", "error", "chunks", "characters", "reason"))
 HEDGE_EVENT = Event("glassway.hedge", "hedges", "A second request for one that was slow, or why there was none.", ("target", "after_s", "result", "reason", "lost"))
+DEFAULT_EVENT = Event("glassway.default", "defaults", "A field of the request that defaults wrote.", ("field", "action", "rule"))
 ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why.", ("route", "target", "decided_by", "strategy", "rest", "considered", "rules", "least_bad"))
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
@@ -213,6 +215,8 @@ L_SPLICE = Label("policy", "What was to become of the stream.", frozenset({"cont
 L_UNSPLICED = Label("reason", "Why nobody went on; empty if somebody did.", frozenset(get_args(SpliceRefusal)) | {""})
 L_SOURCE = Label("source", "The target that failed.", limit=40)
 L_TARGET = Label("target", "The target that was taken instead, or besides.", limit=40)
+L_FIELD = Label("field", "The request's field.", limit=60)
+L_DEFAULT = Label("action", "What was done with it.", frozenset(get_args(DefaultAction)))
 L_ROUTE = Label("route", "The group, rule or function that decided; `caller` where nothing of the router held.", limit=40)
 L_ROUTED = Label("target", "The target that was chosen.", limit=40)
 L_DECIDED_BY = Label("decided_by", "What decided.", frozenset(get_args(RouteDecider)))
@@ -262,6 +266,7 @@ SPLICES = Metric("glassway.splices", "counter", "{splice}", "Streams that broke 
 HEDGES = Metric("glassway.hedges", "counter", "{hedge}", "Second requests for slow ones, sent or not.", (L_TARGET, L_HEDGE, L_UNHEDGED), fact="hedges")
 HEDGE_WASTE = Metric("glassway.hedge_waste_usd", "counter", "{USD}", "US dollars for requests that lost against another; part of what is wasted.", (L_TARGET,), fact="hedges")
 FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to another target.", (L_SOURCE, L_TARGET, L_ERROR, L_END), fact="fallbacks")
+DEFAULTS = Metric("glassway.defaults_applied", "counter", "{field}", "Fields of requests that defaults wrote.", (L_FIELD, L_DEFAULT), fact="defaults")
 ROUTES = Metric("glassway.route_decisions", "counter", "{call}", "Targets that routers chose.", (L_ROUTE, L_ROUTED, L_DECIDED_BY), fact="route")
 CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache did.", (L_VERDICT,), fact="cache")
 GUARDRAILS = Metric("glassway.guardrail_verdicts", "counter", "{verdict}", "What the rules said.", (L_RULE, L_SIDE, L_GUARD), fact="guardrails")

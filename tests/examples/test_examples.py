@@ -15,6 +15,7 @@ SAYS = {
     "batch.py": ("broken off: True", "the rest: 40 of 40, 1 failed, $", "True that earlier answers were kept", "failed: question-7", "40 lines in the order of the requests: ['question-0', 'question-1', 'question-2']"),
     "callbacks.py": ("success: simulated/gpt-sim", "failure: simulated/gpt-sim@fail=server_error", "InternalServerError"),
     "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
+    "defaults.py": ("completed: temperature=0.2 max_tokens=400 user=team-a", "system: Be brief.", "temperature: set by own", "max_tokens: capped by free tier", "user: forced by own"),
     "embeddings.py": ("3 vectors of 256 numbers", "cache hit, $0", "nearest: the cat sleeps on the sofa", "5000 texts went out in 3 requests"),
     "fallback.py": ("#1 first: main/gpt-sim 503 overloaded", "#3 fallback: backup/claude-sim 200 ok", "moved from main/gpt-sim"),
     "faults.py": ("log: The stage Faults is on", "calm: The capital of Italy is Rome. after main rate_limited, main rate_limited, main ok", "outage: The capital of Italy is Rome. after main overloaded", "on purpose:", "streams: stream_interrupted"),

@@ -38,6 +38,7 @@ def test_a_metric_is_bounded_in_every_label(metric: names.Metric) -> None:
 @pytest.mark.parametrize("event", names.EVENTS.values(), ids=lambda event: event.name)
 def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
     made_of = {
+        "defaults": facts.DefaultApplied,
         "retries": facts.Retried,
         "retry_stops": facts.RetryStopped,
         "hedges": facts.Hedged,

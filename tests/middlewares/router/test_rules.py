@@ -12,10 +12,10 @@ from routes import routed
 
 from glassway import CallOptions
 from glassway.middlewares import Router, RouteRule
-from glassway.middlewares.router.patterns import covers, matcher
 from glassway.middlewares.router.traits import Traits
 from glassway.pipeline.call import Call
 from glassway.pipeline.errors import ConfigError
+from glassway.pipeline.patterns import covers, matcher
 from glassway.pipeline.types import ChatRequest, EmbeddingsRequest, Request
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from fnmatch import translate
 
-from ...pipeline.errors import ConfigError
+from .errors import ConfigError
 
 Patterns = str | Sequence[str]
 """One pattern, or several of which one must hold: `gpt-*`, `re:^o[0-9]`."""
