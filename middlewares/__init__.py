@@ -12,6 +12,7 @@ from .faults import FaultRule, Faults
 from .guardrails import Guardrails
 from .hedge import Hedge
 from .ledger import Ledger
+from .rate_limit import Limit, RateLimit
 from .retry import Retry, RetryPolicy
 from .router import Group, Router, RouteRule
 from .timeout import Timeout
@@ -32,6 +33,8 @@ __all__ = [
     "Guardrails",
     "Hedge",
     "Ledger",
+    "Limit",
+    "RateLimit",
     "Record",
     "Replay",
     "Retry",

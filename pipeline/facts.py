@@ -336,6 +336,26 @@ class StoreFailed:
     """What became of the call: it went on without, or failed."""
 
 
+LimitVerdict = Literal["passed", "waited", "refused", "would_refuse", "not_checked"]
+"""There was room; after a wait; not in time; (of a dry run) there would be none; the store could not be asked, and the call passed."""
+
+
+class Limited(NamedTuple):
+    """What one limit said of a call."""
+
+    limit: str
+    unit: Literal["requests", "tokens"]
+    verdict: LimitVerdict
+    most: int
+    """How many may pass in `per_s` seconds."""
+    left: int
+    """After this call."""
+    per_s: float
+    amount: int
+    """What the call took, or needed: 1 request, or tokens by estimate."""
+    waited_s: float = 0.0
+
+
 FaultKind = Literal[
     "rate_limit",
     "server_error",
@@ -413,6 +433,7 @@ GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said."
 COST: Slot[Cost] = Slot("cost", "What the call costs.")
 COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in dry runs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
+LIMITS: Trail[Limited] = Trail("limits", "What each limit of requests and tokens said.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

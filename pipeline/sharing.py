@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from .call import Call
 from .errors import ConfigError, StoreError
@@ -17,6 +17,12 @@ OnStoreFailure = Literal["fail_open", "fail_closed"]
 """What becomes of a call whose stage cannot reach its store: it goes on without, or it fails with `StoreError`."""
 
 logger = logging.getLogger("glassway")
+
+
+def check_policy(stage: str, given: object) -> None:
+    """Raises `ConfigError` for what is no policy."""
+    if given not in get_args(OnStoreFailure):
+        raise ConfigError(f"{stage}.on_store_failure: expected fail_open or fail_closed, found {given!r}.")
 
 
 async def ask_store(call: Call, stage: str, policy: OnStoreFailure, question: Awaitable[T], otherwise: T) -> T:

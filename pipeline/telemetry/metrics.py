@@ -12,6 +12,7 @@ from ..facts import (
     FAULTS,
     GUARDRAILS,
     HEDGES,
+    LIMITS,
     REPLAYS,
     RETRIES,
     RETRY_STOPS,
@@ -52,6 +53,7 @@ class CallMetrics:
         self._target = families.bound(names.L_TARGET)
         self._route = families.bound(names.L_ROUTE)
         self._routed = families.bound(names.L_ROUTED)
+        self._limit = families.bound(names.L_LIMIT)
         self._rule = families.bound(names.L_RULE)
         self._field = families.bound(names.L_FIELD)
         self._parameter = families.bound(names.L_PARAMETER)
@@ -167,6 +169,11 @@ class CallMetrics:
         for moved in facts.get(FALLBACKS.name, ()):
             labels = self._target(moved.source), self._target(moved.target), moved.error, record.end
             book.add(names.FALLBACKS, labels)
+        for limited in facts.get(LIMITS.name, ()):
+            limit = self._limit(limited.limit)
+            book.add(names.LIMITS, (limit, limited.unit, limited.verdict))
+            if limited.waited_s:
+                book.add(names.LIMIT_WAIT, (limit,), limited.waited_s)
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

@@ -16,6 +16,7 @@ from ..facts import (
     FaultKind,
     HedgeRefusal,
     HedgeResult,
+    LimitVerdict,
     ReplayVerdict,
     RouteDecider,
     SpliceRefusal,
@@ -159,6 +160,7 @@ ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
 TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
+LIMIT_EVENT = Event("glassway.limit", "limits", "What a limit of requests or tokens said.", ("limit", "unit", "verdict", "most", "left", "per_s", "amount", "waited_s"))
 STORE_EVENT = Event("glassway.store_failure", "store_failures", "A stage could not reach its store.", ("stage", "error", "policy"))
 FAULT_EVENT = Event("glassway.fault", "faults", "A failure that was made on purpose: the vendor had no part in it.", ("fault", "rule", "target"))
 REPLAY_EVENT = Event("glassway.replay", "replays", "What a cassette did for a request.", ("verdict", "entry", "recorded_at_ns"))
@@ -227,6 +229,9 @@ L_GUARD = Label("verdict", "What the rule said.", frozenset({"passed", "blocked"
 L_DELIVERY = Label("outcome", "What became of it.", frozenset({"delivered", "dropped", "failed"}))
 L_CASSETTE = Label("outcome", "What became of it.", frozenset({"written", "full", "failed", "dropped", "waiting"}))
 L_LEDGER = Label("outcome", "What became of it.", frozenset({"written", "dropped", "waiting"}))
+L_LIMIT = Label("limit", "The limit.", limit=40)
+L_UNIT = Label("unit", "What it counts.", frozenset({"requests", "tokens"}))
+L_LIMITED = Label("verdict", "What it said.", frozenset(get_args(LimitVerdict)))
 L_POLICY = Label("policy", "What became of the call.", frozenset({"fail_open", "fail_closed"}))
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))
@@ -274,6 +279,9 @@ CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callb
 CALLBACKS_WAITING = Metric("glassway.callbacks_waiting", "gauge", "{event}", "Events that wait for a callback.", at_scrape=True)
 CASSETTE = Metric("glassway.cassette_exchanges", "gauge", "{exchange}", "Exchanges for Record by what became of them, since the process began.", (L_CASSETTE,), at_scrape=True)
 LEDGER_CALLS = Metric("glassway.ledger_calls", "gauge", "{call}", "Calls for the ledger by what became of them, since the process began.", (L_LEDGER,), at_scrape=True)
+LIMITS = Metric("glassway.limit_verdicts", "counter", "{verdict}", "What limits of requests and tokens said.", (L_LIMIT, L_UNIT, L_LIMITED), fact="limits")
+LIMIT_WAIT = Metric("glassway.limit_wait", "counter", "s", "Time that calls waited for a limit.", (L_LIMIT,), fact="limits")
+LIMIT_WAITING = Metric("glassway.limit_waiting", "gauge", "{call}", "Calls that wait for a limit.", at_scrape=True)
 STORE_FAILURES = Metric("glassway.store_failures", "counter", "{failure}", "Stages that could not reach their store of shared state.", (L_STAGE, L_POLICY), fact="store_failures")
 TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
 FAULTS = Metric("glassway.faults_injected", "counter", "{fault}", "Failures that were made on purpose: not the vendor's.", (L_FAULT,), fact="faults")

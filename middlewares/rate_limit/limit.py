@@ -1,0 +1,81 @@
+"""One limit, as it is written."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from ...pipeline.call import Call
+from ...pipeline.errors import ConfigError
+from ...pipeline.scope import Scope
+from ...stores import Window
+
+Unit = Literal["requests", "tokens"]
+
+_UNITS: tuple[Unit, ...] = ("requests", "tokens")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit(Scope):
+    """At most so many `requests` and `tokens` (prompt and output) in any `per_s` seconds, for whom `per` says."""
+
+    requests: int | None = None
+    tokens: int | None = None
+    per_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        for unit in _UNITS:
+            most = getattr(self, unit)
+            if most is not None and (isinstance(most, bool) or not isinstance(most, int) or not 0 <= most < 2**53):
+                raise ConfigError(f"Limit.{unit}: expected a whole number from 0, found {most!r}.")
+        if self.requests is None and self.tokens is None:
+            raise ConfigError("Limit: expected requests or tokens, found neither. Say how many may pass.")
+        if not isinstance(self.per_s, (int, float)) or not 0 < self.per_s < math.inf:
+            raise ConfigError(f"Limit.per_s: expected seconds above 0, found {self.per_s!r}.")
+        per = "function" if callable(self.per) else self.per if isinstance(self.per, str) else "+".join(self.per)
+        about = "".join(f" {one}" for one in (self.tenant, self.model) if one is not None)
+        self.prepare("Limit", f"{per}/{self.per_s:g}s{about}")
+
+
+class Claim(NamedTuple):
+    """What a call takes from one window."""
+
+    limit: Limit
+    unit: Unit
+    window: Window
+    amount: int
+
+
+class Windows:
+    """The windows of one limit, by whose they are: made once for each, and the last thousand kept at hand."""
+
+    __slots__ = ("_known", "limit", "wants_tokens")
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
+        self.wants_tokens = limit.tokens is not None
+        self._known: dict[str, tuple[tuple[Unit, Window], ...]] = {}
+
+    def claims(self, call: Call, tokens: int) -> list[Claim]:
+        """What the call takes; nothing if the limit is not about it."""
+        share = self.limit.share(call)
+        if share is None:
+            return []
+        windows = self._known.get(share)
+        if windows is None:
+            if len(self._known) >= _AT_HAND:
+                self._known.clear()
+            windows = self._known[share] = tuple(self._made(share))
+        return [Claim(self.limit, unit, window, 1 if unit == "requests" else tokens) for unit, window in windows]
+
+    def _made(self, share: str) -> list[tuple[Unit, Window]]:
+        limit = self.limit
+        return [
+            (unit, Window(f"rate:{limit.name}:{unit}:{share}", most, limit.per_s))
+            for unit in _UNITS
+            if (most := getattr(limit, unit)) is not None
+        ]
+
+
+_AT_HAND = 1000
