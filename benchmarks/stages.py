@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
 from glassway.middlewares import (
+    Budget,
     Cache,
     Callbacks,
     Cost,
@@ -33,6 +34,7 @@ from glassway.middlewares import (
     Guardrails,
     Hedge,
     Ledger,
+    RateLimit,
     Record,
     Replay,
     Retry,
@@ -82,6 +84,8 @@ class Case(NamedTuple):
     options: CallOptions = CallOptions()
     fresh: bool = False
     """Whether every call asks something else."""
+    beside: tuple[Callable[[], Any], ...] = ()
+    """Stages outside it, in both pipelines: what it reads is made by them."""
     clock: Callable[[], float] = time.process_time
     """`time.thread_time` where only the call's own path counts."""
 
@@ -99,6 +103,9 @@ STAGES: dict[str, Case] = {
     "Cache, hit on disk": Case(lambda: Cache(store=f"disk:{tempfile.mkdtemp()}"), 60),
     "Defaults, nothing to do": Case(lambda: Defaults(max={"n": 4}, rules=[DefaultsRule({"top_p": 1}, tenant="a*")])),
     "Defaults, one set, one capped": Case(lambda: Defaults(set={"temperature": 0}, max={"max_tokens": 1000})),
+    "RateLimit, requests": Case(lambda: RateLimit(requests_per_minute=10**9)),
+    "RateLimit, requests and tokens": Case(lambda: RateLimit(requests_per_minute=10**9, tokens_per_minute=10**12)),
+    "Budget, behind Cost": Case(lambda: Budget(usd=1_000_000), beside=(Cost,)),
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
     "Fallback, mending streams": Case(lambda: Fallback(["openai/gpt-4.1-mini"], mid_stream="continue")),
     "Faults, none due": Case(lambda: Faults([FaultRule("cut", target="other/*"), FaultRule("stall", tenant="nobody")])),
@@ -152,7 +159,10 @@ async def microseconds(pipeline: Pipeline, ask: Callable[[], ChatRequest], case:
 
 async def own_us(case: Case) -> float:
     """The median over rounds, the pipeline without the stage in turn with the one that has it."""
-    pipelines = [Pipeline(stages, openai, telemetry=False, timeout_s=None) for stages in ([], [case.make()])]
+    pipelines = [
+        Pipeline([*(make() for make in case.beside), *stages], openai, telemetry=False, timeout_s=None)
+        for stages in ([], [case.make()])
+    ]
     ask = requests(fresh=case.fresh)
     for pipeline in pipelines:
         await pipeline.open()

@@ -49,4 +49,63 @@ STATE = Row(
     ),
 )
 
-ROWS = (STATE,)
+BOUNDS = Row(
+    "Limits and budgets",
+    (
+        Panel(
+            "Limits",
+            "Calls per second by limit and what it said. Steady `refused` or `waited`: a tenant that needs more, or a loop that should be slower. "
+            "`not_checked`: the store is away.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.LIMITS, by=(names.L_LIMIT, names.L_LIMITED)), names.L_LIMIT),
+                    legend(names.L_LIMIT, names.L_LIMITED),
+                ),
+            ),
+            "stack",
+            6,
+        ),
+        Panel(
+            "Waiting for a limit",
+            "Seconds of waiting per second: 1 means that at any moment one call waits for room. It counts towards what callers wait; the "
+            "answer is a higher limit or fewer calls.",
+            "s",
+            (Query(or_zero(rate(names.LIMIT_WAIT, by=(names.L_LIMIT,)), names.L_LIMIT), legend(names.L_LIMIT)),),
+            "stack",
+            6,
+        ),
+        Panel(
+            "Calls that wait for a limit",
+            "Calls in the queues of rate limits now. Above half of `max_waiting` the next burst is refused with `QueueFull`: raise the limit, or send "
+            "less at once.",
+            "short",
+            (Query(level(names.LIMIT_WAITING), "waiting"),),
+            width=6,
+        ),
+        Panel(
+            "Budgets",
+            "Calls per second by budget and what it said. `warned`: most of the money of this period is used or reserved. `refused`: there is too "
+            "little left for the call, or nobody knows its price.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.BUDGETS, by=(names.L_BUDGET, names.L_BUDGETED)), names.L_BUDGET),
+                    legend(names.L_BUDGET, names.L_BUDGETED),
+                ),
+            ),
+            "stack",
+            6,
+        ),
+        Panel(
+            "Budgets used",
+            "US dollars used or reserved in this period, of budgets that all calls share. It falls to 0 when a period begins, and a little when "
+            "calls end that cost less than they might have.",
+            "currencyUSD",
+            (Query(level(names.BUDGET_USED, by=(names.L_BUDGET,)), legend(names.L_BUDGET)),),
+            width=24,
+        ),
+    ),
+)
+
+ROWS = (BOUNDS, STATE)

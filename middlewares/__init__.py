@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .budget import Budget, BudgetOf, BudgetWarning
 from .cache import Cache
 from .callbacks import Callbacks, CallEvent
 from .cassette import Record, Replay
@@ -19,6 +20,9 @@ from .timeout import Timeout
 from .tracing import Tracing
 
 __all__ = [
+    "Budget",
+    "BudgetOf",
+    "BudgetWarning",
     "Cache",
     "CallEvent",
     "Callbacks",

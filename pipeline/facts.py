@@ -356,6 +356,24 @@ class Limited(NamedTuple):
     waited_s: float = 0.0
 
 
+BudgetVerdict = Literal["passed", "warned", "refused", "would_refuse", "unpriced", "not_checked"]
+"""There was money; there was, and the warning's share is used; there was too little; (of a dry run) there would be; nobody knows what
+the call costs, and it passed uncounted; the store could not be asked, and the call passed."""
+
+
+class Budgeted(NamedTuple):
+    """What one budget said of a call."""
+
+    budget: str
+    verdict: BudgetVerdict
+    limit_usd: Decimal
+    left_usd: Decimal
+    """After the reservation."""
+    reserved_usd: Decimal
+    """The most that the call may cost, by estimate."""
+    period: str
+
+
 FaultKind = Literal[
     "rate_limit",
     "server_error",
@@ -434,6 +452,7 @@ COST: Slot[Cost] = Slot("cost", "What the call costs.")
 COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in dry runs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
 LIMITS: Trail[Limited] = Trail("limits", "What each limit of requests and tokens said.")
+BUDGETS: Trail[Budgeted] = Trail("budgets", "What each budget said.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

@@ -82,13 +82,16 @@ def read_scopes(kind: type[T], given: object, path: str) -> tuple[T, ...]:
     """Bounds as people write them: objects, or mappings of their settings. Raises `ConfigError` with the path of what is wrong."""
     if isinstance(given, (str, dict)) or not isinstance(given, Sequence):
         raise ConfigError(f"{path}: expected a list, found {type(given).__name__}.")
-    found = tuple(_read(kind, one, f"{path}[{place}]") for place, one in enumerate(given))
+    return tuple(_read(kind, one, f"{path}[{place}]") for place, one in enumerate(given))
+
+
+def check_names(scopes: Sequence[Scope], path: str) -> None:
+    """Raises `ConfigError` for two of one name."""
     seen: set[str] = set()
-    for one in found:
+    for one in scopes:
         if one.name in seen:
             raise ConfigError(f"{path}: two are called {one.name!r}, and would count together. Give each a name.")
         seen.add(one.name)
-    return found
 
 
 def _read(kind: type[T], given: Any, path: str) -> T:

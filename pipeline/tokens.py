@@ -113,6 +113,20 @@ def estimate_request_tokens(request: Request, model: str | None = None) -> int |
     return ceil(sum(map(_text, texts)) * template.text) if texts else None
 
 
+def bound_request_tokens(request: Request, model: str | None = None) -> int:
+    """Tokens to reserve for the prompt of `request`: at once, and rather too many, for plain conversations in ASCII; else by estimate. 0 where text does not tell."""
+    if isinstance(request, ChatRequest) and not request.tools and request.response_format is None:
+        characters = 0
+        for message in request.messages:
+            content = message.content
+            if not isinstance(content, str) or not content.isascii() or message.tool_calls:
+                break
+            characters += len(content)
+        else:
+            return characters // 3 + 8 * len(request.messages) + 8
+    return estimate_request_tokens(request, model) or 0
+
+
 def estimate_response_tokens(response: Response, model: str | None = None) -> int:
     """About how many tokens the model wrote: text, reasoning and tool calls of all choices. 0 where the answer has no text."""
     if not isinstance(response, ChatResponse):

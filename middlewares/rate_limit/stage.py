@@ -15,10 +15,10 @@ from ...pipeline.gauges import Reading, watch
 from ...pipeline.outcome import Outcome
 from ...pipeline.plan import Rule
 from ...pipeline.record import Record
-from ...pipeline.scope import Per, read_scopes
+from ...pipeline.scope import Per, check_names, read_scopes
 from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_store, check_policy
 from ...pipeline.stream import Handler, Reply
-from ...pipeline.tokens import estimate_request_tokens
+from ...pipeline.tokens import bound_request_tokens
 from ...pipeline.types import ChatRequest
 from ...stores import Store, Taken, make_store
 from .lanes import Lanes
@@ -81,6 +81,7 @@ class RateLimit:
                 or getattr(self, name) < 1
             ):
                 raise ConfigError(f"RateLimit.{name}: expected a whole number from 1, found {getattr(self, name)!r}.")
+        check_names(limits, "RateLimit")
         check_policy("RateLimit", self.on_store_failure)
         object.__setattr__(self, "_windows", tuple(Windows(limit) for limit in limits))
         object.__setattr__(self, "_lanes", Lanes(self.max_waiting))
@@ -122,7 +123,7 @@ class RateLimit:
     def _tokens(self, call: Call) -> int:
         """About what the call will use, and at least 1; requests whose tokens text does not tell take 1 and are put right."""
         request = call.request
-        prompt = estimate_request_tokens(request, call.target.model) or 0
+        prompt = bound_request_tokens(request, call.target.model)
         output = 0
         if isinstance(request, ChatRequest):
             output = (request.output_limit or self.output_tokens) * max(1, request.n or 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..facts import (
+    BUDGETS,
     CACHE,
     COST,
     DEFAULTS,
@@ -54,6 +55,7 @@ class CallMetrics:
         self._route = families.bound(names.L_ROUTE)
         self._routed = families.bound(names.L_ROUTED)
         self._limit = families.bound(names.L_LIMIT)
+        self._budget = families.bound(names.L_BUDGET)
         self._rule = families.bound(names.L_RULE)
         self._field = families.bound(names.L_FIELD)
         self._parameter = families.bound(names.L_PARAMETER)
@@ -174,6 +176,8 @@ class CallMetrics:
             book.add(names.LIMITS, (limit, limited.unit, limited.verdict))
             if limited.waited_s:
                 book.add(names.LIMIT_WAIT, (limit,), limited.waited_s)
+        for budgeted in facts.get(BUDGETS.name, ()):
+            book.add(names.BUDGETS, (self._budget(budgeted.budget), budgeted.verdict))
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

@@ -22,7 +22,21 @@ from prometheus_client import CollectorRegistry, start_http_server
 from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
 from glassway.cli.stack import Bills, demo_pipeline
-from glassway.middlewares import Cache, Cost, Fallback, FaultRule, Faults, Hedge, Ledger, Record, Replay, Router
+from glassway.middlewares import (
+    Budget,
+    Cache,
+    Cost,
+    Fallback,
+    FaultRule,
+    Faults,
+    Hedge,
+    Ledger,
+    Limit,
+    RateLimit,
+    Record,
+    Replay,
+    Router,
+)
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, InternalServerError, StreamInterruptedError
 from glassway.pipeline.sharing import ask_store
@@ -129,6 +143,8 @@ class Load:
             [
                 Ledger(f"{self.folder}/ledger.db"),
                 asks_a_store_that_is_gone,
+                RateLimit(limits=[Limit(requests=1, per_s=0.1)], max_wait_s=5),
+                Budget(usd=100, unpriced="allow"),
                 Router(groups=groups),
                 Record(path),
                 Replay(path, mode="record_missing"),

@@ -21,6 +21,7 @@ SAYS = {
     "faults.py": ("log: The stage Faults is on", "calm: The capital of Italy is Rome. after main rate_limited, main rate_limited, main ok", "outage: The capital of Italy is Rome. after main overloaded", "on purpose:", "streams: stream_interrupted"),
     "ledger.py": ("gpt-sim acme: 2 calls, $", "the replies' sum: True", "acme: 4 calls", "exported: 6 calls"),
     "hedge.py": ("call 5 was slow: hedge_won after 0.5 s", "bought nothing", "#1 first: cancelled", "#2 hedge: ok"),
+    "limits.py": ("acme: passed, 2 left; reserved $0.001", "The limit 'each tenant' of 3 requests in 60 s is reached", "The budget 'house' is 0.01 USD a day", "house: 0.0096 of 0.01 USD left", "the second waited: True"),
     "mid_stream.py": ("A river begins as rain, gathers in the hills, and ends in the sea.\n", "main/gpt-sim broke (", "backup/claude-sim went on", "useful=True", "one answer: finish reason stop", "both are billed: $"),
     "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
     "record_replay.py": ("recorded:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "3 exchanges, the key in them: False", "behind:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "the record says: played", "differs in: messages[0].content"),

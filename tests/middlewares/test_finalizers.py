@@ -17,6 +17,7 @@ from builders import Ends, ask, server_error
 
 from glassway import Client, Pipeline, SyncStream
 from glassway.middlewares import (
+    Budget,
     Cache,
     Callbacks,
     Cost,
@@ -26,6 +27,7 @@ from glassway.middlewares import (
     Guardrails,
     Hedge,
     Ledger,
+    RateLimit,
     Record,
     Replay,
     Retry,
@@ -108,6 +110,8 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Guardrails that wait": lambda: [Guardrails([Check(calm)])],
     "Defaults": lambda: [Defaults(set={"temperature": 0}, max={"max_tokens": 500}, system_prefix="Be brief.")],
     "Cache": lambda: [Cache()],
+    "RateLimit": lambda: [RateLimit(requests_per_minute=10_000, tokens_per_minute=10_000_000)],
+    "Budget": lambda: [Budget(usd=1_000_000, unpriced="allow")],
     "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
     "Record": lambda: [Record(f"{tempfile.mkdtemp()}/calls.jsonl")],
     "Replay": lambda: [Replay(f"{tempfile.mkdtemp()}/calls.jsonl", mode="record_missing")],
@@ -118,6 +122,8 @@ ORDER = (
     "Callbacks",
     "Ledger",
     "Cost",
+    "RateLimit",
+    "Budget",
     "Guardrails",
     "Defaults",
     "Cache",

@@ -49,6 +49,8 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "guardrails": facts.GuardrailVerdict,
         "translation": facts.Translation,
         "store_failures": facts.StoreFailed,
+        "limits": facts.Limited,
+        "budgets": facts.Budgeted,
         "route": facts.Route,
         "faults": facts.FaultInjected,
         "replays": facts.Replayed,
