@@ -12,8 +12,8 @@ from typing import Final, TypeVar, get_args
 
 from ..errors import KINDS
 from ..facts import (
-    DefaultAction,
     BudgetVerdict,
+    DefaultAction,
     FaultKind,
     HedgeRefusal,
     HedgeResult,
