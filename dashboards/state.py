@@ -7,6 +7,34 @@ from glassway.pipeline.telemetry import names
 from .board import BAD, GOOD, POOR, QUIET, Panel, Query, Row, legend
 from .promql import level, or_zero, rate
 
+CIRCUITS = Row(
+    "Circuits",
+    (
+        Panel(
+            "What circuit breakers did",
+            "Per second, by target. `refused` calls were not sent: have a Fallback outside. `probe` tries whether the target is back; `opened` and "
+            "`closed` are the changes.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.CIRCUITS, by=(names.L_CIRCUIT, names.L_CIRCUIT_EVENT)), names.L_CIRCUIT),
+                    legend(names.L_CIRCUIT, names.L_CIRCUIT_EVENT),
+                ),
+            ),
+            "stack",
+            12,
+        ),
+        Panel(
+            "Open circuits",
+            "By target: 0 closed, 1 half-open, 2 open, added up over processes. A target that is open for long is down, or its `count` of errors is "
+            "too wide.",
+            "short",
+            (Query(level(names.CIRCUIT_STATE, by=(names.L_CIRCUIT,)), legend(names.L_CIRCUIT)),),
+            width=12,
+        ),
+    ),
+)
+
 STATE = Row(
     "Routes, ledger, shared state",
     (
@@ -108,4 +136,4 @@ BOUNDS = Row(
     ),
 )
 
-ROWS = (BOUNDS, STATE)
+ROWS = (CIRCUITS, BOUNDS, STATE)

@@ -6,6 +6,7 @@ from .budget import Budget, BudgetOf, BudgetWarning
 from .cache import Cache
 from .callbacks import Callbacks, CallEvent
 from .cassette import Record, Replay
+from .circuit_breaker import CircuitBreaker, CircuitChange
 from .cost import Cost
 from .defaults import Defaults, DefaultsRule
 from .fallback import Fallback, FallbackTarget
@@ -26,6 +27,8 @@ __all__ = [
     "Cache",
     "CallEvent",
     "Callbacks",
+    "CircuitBreaker",
+    "CircuitChange",
     "Cost",
     "Defaults",
     "DefaultsRule",

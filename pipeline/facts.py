@@ -374,6 +374,19 @@ class Budgeted(NamedTuple):
     period: str
 
 
+CircuitEvent = Literal["refused", "probe", "opened", "closed"]
+"""The target is left alone; the call tries whether it is back; this call's failure was one too many; the target answers again."""
+
+
+class CircuitNoted(NamedTuple):
+    """What a circuit breaker did to a call, or learned from it. Nothing is noted while all is well."""
+
+    target: str
+    event: CircuitEvent
+    failures: int
+    """In a row."""
+
+
 FaultKind = Literal[
     "rate_limit",
     "server_error",
@@ -453,6 +466,7 @@ COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in d
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
 LIMITS: Trail[Limited] = Trail("limits", "What each limit of requests and tokens said.")
 BUDGETS: Trail[Budgeted] = Trail("budgets", "What each budget said.")
+CIRCUITS: Trail[CircuitNoted] = Trail("circuits", "What circuit breakers did.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

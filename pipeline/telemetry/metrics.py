@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ..facts import (
     BUDGETS,
     CACHE,
+    CIRCUITS,
     COST,
     DEFAULTS,
     FALLBACKS,
@@ -56,6 +57,7 @@ class CallMetrics:
         self._routed = families.bound(names.L_ROUTED)
         self._limit = families.bound(names.L_LIMIT)
         self._budget = families.bound(names.L_BUDGET)
+        self._circuit = families.bound(names.L_CIRCUIT)
         self._rule = families.bound(names.L_RULE)
         self._field = families.bound(names.L_FIELD)
         self._parameter = families.bound(names.L_PARAMETER)
@@ -178,6 +180,8 @@ class CallMetrics:
                 book.add(names.LIMIT_WAIT, (limit,), limited.waited_s)
         for budgeted in facts.get(BUDGETS.name, ()):
             book.add(names.BUDGETS, (self._budget(budgeted.budget), budgeted.verdict))
+        for noted in facts.get(CIRCUITS.name, ()):
+            book.add(names.CIRCUITS, (self._circuit(noted.target), noted.event))
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

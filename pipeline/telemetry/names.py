@@ -13,6 +13,7 @@ from typing import Final, TypeVar, get_args
 from ..errors import KINDS
 from ..facts import (
     BudgetVerdict,
+    CircuitEvent,
     DefaultAction,
     FaultKind,
     HedgeRefusal,
@@ -163,6 +164,7 @@ GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.
 TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
 LIMIT_EVENT = Event("glassway.limit", "limits", "What a limit of requests or tokens said.", ("limit", "unit", "verdict", "most", "left", "per_s", "amount", "waited_s"))
 BUDGET_EVENT = Event("glassway.budget", "budgets", "What a budget said.", ("budget", "verdict", "limit_usd", "left_usd", "reserved_usd", "period"))
+CIRCUIT_EVENT = Event("glassway.circuit", "circuits", "What a circuit breaker did.", ("target", "event", "failures"))
 STORE_EVENT = Event("glassway.store_failure", "store_failures", "A stage could not reach its store.", ("stage", "error", "policy"))
 FAULT_EVENT = Event("glassway.fault", "faults", "A failure that was made on purpose: the vendor had no part in it.", ("fault", "rule", "target"))
 REPLAY_EVENT = Event("glassway.replay", "replays", "What a cassette did for a request.", ("verdict", "entry", "recorded_at_ns"))
@@ -236,6 +238,8 @@ L_UNIT = Label("unit", "What it counts.", frozenset({"requests", "tokens"}))
 L_LIMITED = Label("verdict", "What it said.", frozenset(get_args(LimitVerdict)))
 L_BUDGET = Label("budget", "The budget.", limit=40)
 L_BUDGETED = Label("verdict", "What it said.", frozenset(get_args(BudgetVerdict)))
+L_CIRCUIT = Label("target", "The target, or the provider, of the circuit.", limit=40)
+L_CIRCUIT_EVENT = Label("event", "What happened.", frozenset(get_args(CircuitEvent)))
 L_POLICY = Label("policy", "What became of the call.", frozenset({"fail_open", "fail_closed"}))
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))
@@ -288,6 +292,8 @@ LIMIT_WAIT = Metric("glassway.limit_wait", "counter", "s", "Time that calls wait
 LIMIT_WAITING = Metric("glassway.limit_waiting", "gauge", "{call}", "Calls that wait for a limit.", at_scrape=True)
 BUDGETS = Metric("glassway.budget_verdicts", "counter", "{verdict}", "What budgets said.", (L_BUDGET, L_BUDGETED), fact="budgets")
 BUDGET_USED = Metric("glassway.budget_used_usd", "gauge", "{USD}", "US dollars used or reserved in this period of budgets that all calls share, as last seen.", (L_BUDGET,), at_scrape=True)
+CIRCUITS = Metric("glassway.circuit_events", "counter", "{event}", "What circuit breakers did.", (L_CIRCUIT, L_CIRCUIT_EVENT), fact="circuits")
+CIRCUIT_STATE = Metric("glassway.circuit_state", "gauge", "1", "Circuits: 0 closed, 1 half-open, 2 open.", (L_CIRCUIT,), at_scrape=True)
 STORE_FAILURES = Metric("glassway.store_failures", "counter", "{failure}", "Stages that could not reach their store of shared state.", (L_STAGE, L_POLICY), fact="store_failures")
 TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
 FAULTS = Metric("glassway.faults_injected", "counter", "{fault}", "Failures that were made on purpose: not the vendor's.", (L_FAULT,), fact="faults")

@@ -25,6 +25,7 @@ from glassway.cli.stack import Bills, demo_pipeline
 from glassway.middlewares import (
     Budget,
     Cache,
+    CircuitBreaker,
     Cost,
     Fallback,
     FaultRule,
@@ -38,7 +39,7 @@ from glassway.middlewares import (
     Router,
 )
 from glassway.pipeline.call import Call, CallOptions
-from glassway.pipeline.errors import APITimeoutError, InternalServerError, StreamInterruptedError
+from glassway.pipeline.errors import APITimeoutError, CircuitOpen, InternalServerError, StreamInterruptedError
 from glassway.pipeline.sharing import ask_store
 from glassway.pipeline.stream import Handler, Reply
 from glassway.pipeline.types import ChatResponse, Usage
@@ -146,6 +147,7 @@ class Load:
                 RateLimit(limits=[Limit(requests=1, per_s=0.1)], max_wait_s=5),
                 Budget(usd=100, unpriced="allow"),
                 Router(groups=groups),
+                CircuitBreaker(failures=2, open_s=0.5),
                 Record(path),
                 Replay(path, mode="record_missing"),
                 Faults(broken),
@@ -193,7 +195,7 @@ async def _rare_calls(tour: Pipeline, rare: Pipeline, number: int) -> None:
 async def _kept_calls(kept: Pipeline) -> None:
     """To a group of targets, played from the second time on; and to one that is broken."""
     await kept.send(_ask("smart", text="Hi"))
-    with suppress(InternalServerError):
+    with suppress(InternalServerError, CircuitOpen):
         await kept.send(_ask("box/broken", text="Hi"))
 
 

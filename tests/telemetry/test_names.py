@@ -49,6 +49,7 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "guardrails": facts.GuardrailVerdict,
         "translation": facts.Translation,
         "store_failures": facts.StoreFailed,
+        "circuits": facts.CircuitNoted,
         "limits": facts.Limited,
         "budgets": facts.Budgeted,
         "route": facts.Route,
