@@ -41,6 +41,7 @@ from glassway.middlewares import (
     Retry,
     Router,
     RouteRule,
+    Shadow,
     Timeout,
     Tracing,
 )
@@ -119,6 +120,8 @@ STAGES: dict[str, Case] = {
     **{f"Router, {name} of 3": Case(Router, options=routed(name)) for name in ROUTED},
     "Hedge": Case(lambda: Hedge(after_s=10)),
     "Hedge, delay observed": Case(Hedge),
+    "Shadow, not in the sample": Case(lambda: Shadow(MODEL, share=0)),
+    "Shadow of a target, 5 in 100": Case(lambda: Shadow(MODEL)),
     "Timeout": Case(lambda: Timeout(between_chunks_s=30)),
 }
 """By what the table calls them."""

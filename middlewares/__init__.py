@@ -17,6 +17,7 @@ from .ledger import Ledger
 from .rate_limit import Limit, RateLimit
 from .retry import Retry, RetryPolicy
 from .router import Group, Router, RouteRule
+from .shadow import Shadow, ShadowReport
 from .timeout import Timeout
 from .tracing import Tracing
 
@@ -48,6 +49,8 @@ __all__ = [
     "RetryPolicy",
     "RouteRule",
     "Router",
+    "Shadow",
+    "ShadowReport",
     "Timeout",
     "Tracing",
 ]

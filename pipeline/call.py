@@ -16,6 +16,7 @@ from .trace import Frame, Trace
 from .types import Request
 
 if TYPE_CHECKING:
+    from .beside import Host
     from .outcome import Outcome
     from .record import Record
 
@@ -94,11 +95,13 @@ class CallState:
     __slots__ = (
         "attempts_left",
         "attempts_made",
+        "beside",
         "circuits",
         "clock",
         "dry_run",
         "facts",
         "finished",
+        "host",
         "id",
         "known",
         "options",
@@ -120,6 +123,8 @@ class CallState:
         trace: Trace | None,
         dry_run: bool,
         circuits: Sequence[Circuits] = (),
+        host: Host | None = None,
+        beside: str = "",
     ) -> None:
         self.id = f"{random_id(64):016x}"
         self.requested = requested
@@ -137,6 +142,8 @@ class CallState:
         self.recorded: list[Callable[[Record, Outcome], object]] = []
         self.finished = False
         self.circuits = circuits
+        self.host = host
+        self.beside = beside
         self.watchers: list[AttemptWatcher] = []
         self.parts: tuple[Request, Target, list[Any]] | None = None
         """Answers to parts of a request that is too large for one: what a retry need not send again."""
@@ -199,9 +206,11 @@ class Call:
         trace: Trace | None = None,
         dry_run: bool = False,
         circuits: Sequence[Circuits] = (),
+        host: Host | None = None,
+        beside: str = "",
     ) -> Self:
         """A new call. `timeout_s` is the default for calls whose options give none."""
-        state = CallState(request.model, options, clock, known, attempt_budget, trace, dry_run, circuits)
+        state = CallState(request.model, options, clock, known, attempt_budget, trace, dry_run, circuits, host, beside)
         limit_s = options.timeout_s if options.timeout_s is not None else timeout_s
         deadline_ns = None if limit_s is None else clock.now_ns() + int(limit_s * 1e9)
         return cls(request, Target.parse(request.model, known), deadline_ns, state, trace.root if trace else None)
@@ -242,6 +251,11 @@ class Call:
     def dry_run(self) -> bool:
         """Whether nothing may be dispatched, stored or charged."""
         return self.state.dry_run
+
+    @property
+    def beside(self) -> str:
+        """The stage that makes this call beside another one, whose caller knows nothing of it; empty for a caller's call."""
+        return self.state.beside
 
     def when_recorded(self, observer: Callable[[Record, Outcome], object]) -> None:
         """Run `observer(record, outcome)` once, when the call has ended and its record is complete. It must not wait."""

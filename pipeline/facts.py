@@ -445,6 +445,50 @@ class DefaultApplied(NamedTuple):
     """The rule that said so; `own` for the stage's own values."""
 
 
+ShadowRefusal = Literal["too_many", "money_spent", "unpriced"]
+"""Why no shadow ran though the sample wanted one: too many were under way; its cap on cost; no price under a cap on cost."""
+
+
+class ShadowBegun(NamedTuple):
+    """A shadow that was wanted beside this call."""
+
+    shadow: str
+    call_id: str = ""
+    """Of the shadow's own call; empty if it did not run."""
+    refused: ShadowRefusal | Literal[""] = ""
+
+
+ShadowVerdict = Literal["agreed", "differed", "would_refuse", "would_answer", "failed", "not_compared"]
+"""The same answer; another one; it would have refused the call; it would have answered without asking; it failed; there was nothing to compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadowed:
+    """What a shadow would have done; a fact of the shadow's own call."""
+
+    shadow: str
+    verdict: ShadowVerdict
+    of_call_id: str
+    """The call that it ran beside."""
+    of_trace_id: str | None = None
+    target: str = ""
+    """Where it went, or would have gone."""
+    differences: tuple[str, ...] = ()
+    """In what: `text`, `tool_calls`, `finish_reason`, `answer`, `request`, `target`, or what a function of the user's own said."""
+    reply_s: float | None = None
+    """Seconds until it had its reply: the whole answer, of a stream the first chunk."""
+    call_reply_s: float | None = None
+    """The same of the call."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    call_completion_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    """What the shadow cost; None: unknown. It is on nobody's bill."""
+    call_cost_usd: Decimal | None = None
+    error: Kind | None = None
+    """Of a shadow that failed or would have refused."""
+
+
 ATTEMPTS: Trail[Attempt] = Trail("attempts", "Requests sent to vendors.")
 RETRIES: Trail[Retried] = Trail("retries", "Failed tries that were followed by another.")
 RETRY_STOPS: Trail[RetryStopped] = Trail(
@@ -467,6 +511,8 @@ TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor
 LIMITS: Trail[Limited] = Trail("limits", "What each limit of requests and tokens said.")
 BUDGETS: Trail[Budgeted] = Trail("budgets", "What each budget said.")
 CIRCUITS: Trail[CircuitNoted] = Trail("circuits", "What circuit breakers did.")
+SHADOWS: Trail[ShadowBegun] = Trail("shadows", "Shadows that were wanted beside this call.")
+SHADOW: Slot[Shadowed] = Slot("shadow", "What this shadow would have done.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

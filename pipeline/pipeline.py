@@ -182,10 +182,46 @@ class Pipeline:
             trace=trace,
             dry_run=dry_run,
             circuits=self._circuits,
+            host=self,
         )
         for ran in options.ran:
             call.add(TOOLS, ran)
         return call
+
+    # -- a call beside another
+
+    def begin_beside(
+        self, name: str, request: Request, options: CallOptions, *, timeout_s: float, attempts: int
+    ) -> Call:
+        """A call that `end_beside` closes; see `beside.begin_beside`."""
+        trace = self._telemetry.begin_beside(request, options, self._clock) if self._telemetry else None
+        call = Call.start(
+            request,
+            options=options,
+            clock=self._clock,
+            known=self._known,
+            attempt_budget=attempts,
+            timeout_s=timeout_s,
+            trace=trace or Trace(self._clock),
+            circuits=self._circuits,
+            host=self,
+            beside=name,
+        )
+        if call.state.trace is not None:
+            call.state.trace.call_id = call.id
+        return call
+
+    def end_beside(self, beside: Call, outcome: Outcome) -> Record:
+        """Its record. Telemetry counts it apart from the callers' calls."""
+        state, trace = beside.state, beside.state.trace
+        state.finished = True
+        if trace is not None:
+            trace.end_ns = trace.root.end_ns = state.clock.now_ns()
+        record = make_record(beside, outcome, self._stage_names)
+        outcome.attach(record)
+        if self._telemetry is not None:
+            self._telemetry.finish_beside(record)
+        return record
 
     async def _dispatch(self, call: Call) -> Reply:
         provider = self._provider_of(call)

@@ -56,6 +56,8 @@ class Record:
     error_message: str | None = None
     first_chunk_s: float | None = None
     chunks: int = 0
+    beside: str = ""
+    """The stage that made this call beside another one; empty for a caller's call."""
     consumer_s: float = 0.0
     """Seconds that the consumer of a stream took between chunks; part of `duration_s`."""
     trace: Trace | None = field(default=None, repr=False)
@@ -125,6 +127,7 @@ def make_record(call: Call, outcome: Outcome, stage_names: Sequence[str]) -> Rec
         trace_id=f"{trace.trace_id:032x}" if trace and trace.trace_id else None,
         tenant=state.options.tenant,
         tags=state.options.tags,
+        beside=state.beside,
         usage=_usage(call, answered, outcome),
         error=error_kind(error) if error else None,
         fault=error.fault if isinstance(error, GlasswayError) else None,

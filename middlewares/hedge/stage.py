@@ -12,16 +12,16 @@ from typing import ClassVar, get_args
 from ...pipeline.allowance import Allowance, check_allowance
 from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError, GlasswayError
-from ...pipeline.facts import ATTEMPTS, HEDGES, Hedged, HedgeRefusal, HedgeResult
+from ...pipeline.facts import ATTEMPTS, HEDGES, Cost, Hedged, HedgeRefusal, HedgeResult
 from ...pipeline.outcome import Outcome
 from ...pipeline.plan import Rule
 from ...pipeline.pricing import PriceTable, default_prices
+from ...pipeline.purse import Purse
 from ...pipeline.record import Record
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import Operation
 from .alarm import Alarms
 from .delays import Delays
-from .purse import Purse
 from .race import Race
 
 _TWICE = "inside Hedge it would run for both requests, each as often as it says"
@@ -161,7 +161,7 @@ class Hedge:
             return
 
         def correct(record: Record, _: Outcome) -> None:
-            purse.correct(call.clock.now_ns(), reserved_usd, record.cost, lost)
+            purse.correct(call.clock.now_ns(), reserved_usd, _spent_usd(record.cost, lost))
 
         call.when_recorded(correct)
 
@@ -187,6 +187,13 @@ class Hedge:
 
 
 _RESULTS: Mapping[bool | None, HedgeResult] = {True: "hedge_won", False: "first_won", None: "neither_won"}
+
+
+def _spent_usd(cost: Cost | None, lost: Collection[int]) -> Decimal | None:
+    """What the lost attempts cost; None without a bill."""
+    if cost is None or cost.amount_usd is None:
+        return None
+    return sum((line.amount_usd for line in cost.lines if line.attempt in lost), Decimal(0))
 
 
 def _lose(call: Call, begun: int, hedge_won: bool | None) -> tuple[int, ...]:

@@ -43,6 +43,8 @@ def of_call(record: Record, generation: Generation) -> Attributes:
         found[names.ERROR_TYPE.name] = record.error
     if record.tenant:
         found[names.TENANT.name] = record.tenant
+    if record.beside:
+        found[names.BESIDE.name] = record.beside
     if record.tags:
         found[names.TAGS.name] = list(record.tags)
     if record.stream:

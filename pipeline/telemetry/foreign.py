@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..record import Record
     from ..trace import Frame, Trace
     from ..types import Request
-    from .policy import Redact, TracePolicy
+    from .policy import Redact, TracePolicy, Trust
     from .telemetry import Telemetry
 
 _PROXIES = (api.ProxyTracerProvider, api.NoOpTracerProvider)
@@ -40,9 +40,9 @@ class ForeignTraces:
         self.telemetry = telemetry
         self.tracer = provider.get_tracer(names.SCOPE, version(), names.SCHEMA_URLS[telemetry.generation])
 
-    def begin(self, trace: Trace, request: Request, options: CallOptions) -> None:
+    def begin(self, trace: Trace, request: Request, options: CallOptions, trust: Trust) -> None:
         """Start the call's span and take over its ids."""
-        parent, links = inbound(options.traceparent, self.telemetry.trust)
+        parent, links = inbound(options.traceparent, trust)
         context = (
             api.set_span_in_context(api.NonRecordingSpan(parent)) if parent is not None and parent.is_remote else None
         )

@@ -19,6 +19,8 @@ from ..facts import (
     RETRIES,
     RETRY_STOPS,
     ROUTE,
+    SHADOW,
+    SHADOWS,
     SPLICES,
     STORE_FAILURES,
     TRANSLATION,
@@ -61,6 +63,7 @@ class CallMetrics:
         self._rule = families.bound(names.L_RULE)
         self._field = families.bound(names.L_FIELD)
         self._parameter = families.bound(names.L_PARAMETER)
+        self._shadow = families.bound(names.L_SHADOW)
         self._tenant = families.bound(names.L_TENANT)
 
     def begin(self, *, stream: bool) -> None:
@@ -82,6 +85,20 @@ class CallMetrics:
             known = self._provider(record.vendor or names.NONE, admit=record.fault != "caller")
             common = names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]
             self._count_convention(self._book, record, common, exemplar)
+
+    def finish_beside(self, record: Record) -> None:
+        """A call beside another has ended: what its stage made of it, and nothing else."""
+        done = record.facts.get(SHADOW.name)
+        if done is None:
+            return
+        with self._book.lock:
+            book, shadow = self._book, self._shadow(done.shadow)
+            book.add(names.SHADOW_RUNS, (shadow, done.verdict))
+            if done.reply_s is not None and done.call_reply_s is not None:
+                later_s = done.reply_s - done.call_reply_s
+                book.observe(names.SHADOW_GAP, (shadow, "shadow" if later_s > 0 else "call"), abs(later_s))
+            if done.cost_usd:
+                book.add(names.SHADOW_COST, (shadow,), float(done.cost_usd))
 
     def _vendor(self, provider: str | None, model: str | None, record: Record) -> Vendor:
         admit = record.fault != "caller"
@@ -182,6 +199,9 @@ class CallMetrics:
             book.add(names.BUDGETS, (self._budget(budgeted.budget), budgeted.verdict))
         for noted in facts.get(CIRCUITS.name, ()):
             book.add(names.CIRCUITS, (self._circuit(noted.target), noted.event))
+        for begun in facts.get(SHADOWS.name, ()):
+            if begun.refused:
+                book.add(names.SHADOW_DROPS, (self._shadow(begun.shadow), begun.refused))
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

@@ -21,6 +21,8 @@ from ..facts import (
     LimitVerdict,
     ReplayVerdict,
     RouteDecider,
+    ShadowRefusal,
+    ShadowVerdict,
     SpliceRefusal,
     StopReason,
     ToolOutcome,
@@ -126,6 +128,7 @@ END = Attribute("glassway.end", "string", "How the call ended.", required=True, 
 TENANT = Attribute("glassway.tenant", "string", "Whose call it is.")
 TAGS = Attribute("glassway.tags", "string[]", "The caller's tags.")
 METADATA = Attribute("glassway.metadata.*", "string", "Metadata keys that the Tracing stage lets through.")
+BESIDE = Attribute("glassway.beside", "string", "The stage that made this call beside another, which it is linked to; absent on callers' calls. Its tokens are nobody's usage.")
 KEPT = Attribute("glassway.kept", "string", "Why the trace was kept.", values=frozenset({"error", "blocked", "fallback", "slow", "cost", "ratio", "parent"}))
 ATTEMPT_COUNT = Attribute("glassway.attempts", "int", "Requests sent to vendors.", required=True)
 CHUNKS = Attribute("glassway.chunks", "int", "Chunks handed out; streams only.")
@@ -157,7 +160,9 @@ FALLBACK_EVENT = Event("glassway.fallback", "fallbacks", "The call moved on to a
 FALLBACK_SKIP_EVENT = Event("glassway.fallback_skip", "fallback_skips", "A target that was not taken: the call had been there.", ("target", "reason"))
 SPLICE_EVENT = Event("glassway.splice", "splices", "A stream that broke after output, and what became of it.", ("policy", "source", "target", "error", "chunks", "characters", "reason"))
 HEDGE_EVENT = Event("glassway.hedge", "hedges", "A second request for one that was slow, or why there was none.", ("target", "after_s", "result", "reason", "lost"))
-DEFAULT_EVENT = Event("glassway.default", "defaults", "A field of the request that defaults wrote.", ("field", "action", "rule"))
+DESHADOWS_EVENT = Event("glassway.shadow_begun", "shadows", "A shadow that was wanted beside this call.", ("shadow", "call_id", "refused"))
+SHADOW_EVENT = Event("glassway.shadow", "shadow", "What this shadow would have done.", ("shadow", "verdict", "of_call_id", "of_trace_id", "target", "differences", "reply_s", "call_reply_s", "prompt_tokens", "completion_tokens", "call_completion_tokens", "cost_usd", "call_cost_usd", "error"))
+FAULT_EVENT = Event("glassway.default", "defaults", "A field of the request that defaults wrote.", ("field", "action", "rule"))
 ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why.", ("route", "target", "decided_by", "strategy", "rest", "considered", "rules", "least_bad"))
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
@@ -246,6 +251,10 @@ L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed
 L_ANOMALY = Label("anomaly", "The invariant that does not hold.", frozenset({"cached_exceeds_prompt", "reasoning_exceeds_completion", "total_is_not_the_sum", "negative"}))
 L_FAULT = Label("fault", "What was done to the call.", frozenset(get_args(FaultKind)))
 L_REPLAY = Label("verdict", "What the cassette did.", frozenset(get_args(ReplayVerdict)))
+L_SHADOW = Label("shadow", "The shadow, by its name.", limit=20)
+L_SHADOWED = Label("verdict", "What it would have done.", frozenset(get_args(ShadowVerdict)))
+L_UNSHADOWED = Label("reason", "Why none ran.", frozenset(get_args(ShadowRefusal)))
+L_SLOWER = Label("slower", "Which of the two had its reply later.", frozenset({"shadow", "call"}))
 L_TENANT = Label("tenant", "Whose call it is.", limit=50)
 L_TRACES = Label("outcome", "What became of kept traces.", frozenset({"exported", "failed", "dropped"}))
 C_OPERATION = Label("gen_ai.operation.name", "The convention's operation.", frozenset(OPERATIONS.values()))
@@ -298,6 +307,11 @@ STORE_FAILURES = Metric("glassway.store_failures", "counter", "{failure}", "Stag
 TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
 FAULTS = Metric("glassway.faults_injected", "counter", "{fault}", "Failures that were made on purpose: not the vendor's.", (L_FAULT,), fact="faults")
 REPLAYS = Metric("glassway.replays", "counter", "{request}", "Requests to vendors that a cassette stood in for, or did not.", (L_REPLAY,), fact="replays")
+SHADOW_RUNS = Metric("glassway.shadow_verdicts", "counter", "{shadow}", "Shadows that have ended, by what they would have done.", (L_SHADOW, L_SHADOWED), fact="shadow")
+SHADOW_DROPS = Metric("glassway.shadows_dropped", "counter", "{shadow}", "Shadows that the sample wanted and that did not run.", (L_SHADOW, L_UNSHADOWED), fact="shadows")
+SHADOW_GAP = Metric("glassway.shadow_reply_gap", "histogram", "s", "How much later the slower of shadow and call had its reply (of a stream, its first chunk).", (L_SHADOW, L_SLOWER), _CALL, "shadow")
+SHADOW_COST = Metric("glassway.shadow_cost_usd", "counter", "{USD}", "US dollars spent by shadows; in no other metric and on no bill.", (L_SHADOW,), fact="shadow")
+SHADOWS_RUNNING = Metric("glassway.shadows_running", "gauge", "{shadow}", "Shadows under way.", (L_SHADOW,), at_scrape=True)
 TENANT_CALLS = Metric("glassway.tenant_calls", "counter", "{call}", "Calls by tenant, for calls that name one.", (L_TENANT, L_END))
 TENANT_COST = Metric("glassway.tenant_cost_usd", "counter", "{USD}", "US dollars by tenant.", (L_TENANT,), fact="cost")
 OBSERVER_FAILURES = Metric("glassway.observer_failures", "counter", "{failure}", "Observers of outcomes that raised; the calls went on.", at_scrape=True)

@@ -11,7 +11,7 @@ from opentelemetry.trace.span import Span, SpanContext, TraceFlags, TraceState
 from ..ids import random_id
 from . import names
 from .context import CurrentSpan
-from .policy import Keep, TracePolicy
+from .policy import Keep, TracePolicy, Trust
 from .propagation import inbound
 from .sampling import in_ratio, why_kept
 
@@ -56,9 +56,9 @@ class OwnTraces:
         self._sampler = sampler
         self._between: api.Tracer | None = None
 
-    def begin(self, trace: Trace, request: Request, options: CallOptions) -> None:
+    def begin(self, trace: Trace, request: Request, options: CallOptions, trust: Trust) -> None:
         """Give the call its ids and the head decision."""
-        parent, links = inbound(options.traceparent, self.telemetry.trust)
+        parent, links = inbound(options.traceparent, trust)
         random = random_id(128)
         trace.span_id = first_span_id(random)
         if parent is None:

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from typing import TYPE_CHECKING, ClassVar
 
 from ..trace import Trace
@@ -144,6 +145,25 @@ class Telemetry:
             logger.error("Telemetry failed at a call's begin (%s); the call goes on untraced.", told(error))
             return Trace(clock) if self._metrics else None
 
+    def begin_beside(self, request: Request, options: CallOptions, clock: Clock) -> Trace | None:
+        """A call beside another begins: a trace of its own, linked to the other one's. It is not in flight."""
+        try:
+            return Context().run(self._begin, request, options, clock, "link")  # no span is current in it
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.error(
+                "Telemetry failed at the begin of a call beside another (%s); it goes on untraced.", told(error)
+            )
+            return None
+
+    def finish_beside(self, record: Record) -> None:
+        """A call beside another has ended: it is in the metrics of its stage, and in no other."""
+        try:
+            _finish_trace(record)
+            for counted in self._metrics:
+                counted.finish_beside(record)
+        except Exception as error:  # noqa: BLE001 - as above
+            logger.error("A call beside another could not be counted (%s).", told(error))
+
     def attach(self, trace: Trace) -> object:
         """Make the call's span the current one for the code of stages. Returns a token for `detach`."""
         return trace.telemetry.attach() if trace.telemetry is not None else None
@@ -233,12 +253,12 @@ class Telemetry:
         Health.of(self.registry).watch(self)
         self._metrics = tuple(CallMetrics(sink, families, self.generation) for sink in sinks)
 
-    def _begin(self, request: Request, options: CallOptions, clock: Clock) -> Trace | None:
+    def _begin(self, request: Request, options: CallOptions, clock: Clock, trust: Trust | None = None) -> Trace | None:
         keeper = self._own or self._of_global()
         if keeper is None:
             return Trace(clock) if self._metrics else None
         trace = Trace(clock, traced=True)
-        keeper.begin(trace, request, options)
+        keeper.begin(trace, request, options, trust or self.trust)
         return trace
 
     def _of_global(self) -> ForeignTraces | None:

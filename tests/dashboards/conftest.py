@@ -38,6 +38,7 @@ from glassway.middlewares import (
     Record,
     Replay,
     Router,
+    Shadow,
 )
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, CircuitOpen, InternalServerError, StreamInterruptedError
@@ -148,13 +149,15 @@ class Load:
                 RateLimit(limits=[Limit(requests=1, per_s=0.1)], max_wait_s=5),
                 Budget(usd=100, unpriced="allow"),
                 Defaults(set={"temperature": 0}),
+                Shadow("openai/gpt-4o-mini", share=1, flush_s=0),
+                Shadow("box/of-no-price", share=1, most_usd=1),
                 Router(groups=groups),
                 CircuitBreaker(failures=2, open_s=0.5),
                 Record(path),
                 Replay(path, mode="record_missing"),
                 Faults(broken),
             ],
-            FakeProvider(name="box"),
+            providers=[FakeProvider(name="box"), FakeProvider(name="openai")],
             telemetry=telemetry,
         )
 

@@ -33,6 +33,7 @@ from glassway.middlewares import (
     Replay,
     Retry,
     Router,
+    Shadow,
     Timeout,
     Tracing,
 )
@@ -88,6 +89,11 @@ async def breaking(call: Any, call_next: Any) -> Any:
     return reply.map(step)
 
 
+async def beside_at_once(call: Any, call_next: Any) -> Any:
+    """What answers shadows without asking, for theirs are not the streams that are counted here."""
+    return Scripted().response() if call.beside else await call_next(call)
+
+
 STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "none": list,
     "Retry": lambda: [Retry()],
@@ -114,6 +120,8 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "RateLimit": lambda: [RateLimit(requests_per_minute=10_000, tokens_per_minute=10_000_000)],
     "Budget": lambda: [Budget(usd=1_000_000, unpriced="allow")],
     "CircuitBreaker": lambda: [CircuitBreaker(failures=1000, failure_share=None)],
+    "Shadow of a target": lambda: [Shadow("fake/second", share=1), beside_at_once],
+    "Shadow of a stage": lambda: [Shadow(stage=Guardrails(["secrets"]), share=1)],
     "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
     "Record": lambda: [Record(f"{tempfile.mkdtemp()}/calls.jsonl")],
     "Replay": lambda: [Replay(f"{tempfile.mkdtemp()}/calls.jsonl", mode="record_missing")],
@@ -129,6 +137,8 @@ ORDER = (
     "Guardrails",
     "Defaults",
     "Cache",
+    "Shadow of a target",
+    "Shadow of a stage",
     "layered",
     "Router",
     "Fallback",

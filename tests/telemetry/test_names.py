@@ -39,6 +39,8 @@ def test_a_metric_is_bounded_in_every_label(metric: names.Metric) -> None:
 def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
     made_of = {
         "defaults": facts.DefaultApplied,
+        "shadows": facts.ShadowBegun,
+        "shadow": facts.Shadowed,
         "retries": facts.Retried,
         "retry_stops": facts.RetryStopped,
         "hedges": facts.Hedged,

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from ...pipeline.allowance import Money
-from ...pipeline.billing import estimate_cost
-from ...pipeline.call import Call
-from ...pipeline.facts import Cost
-from ...pipeline.pricing import PriceTable
-from ...pipeline.types import ChatRequest
+from .allowance import Money
+from .billing import estimate_cost
+from .call import Call
+from .pricing import PriceTable
+from .types import ChatRequest
 
 _OUTPUT_TOKENS = 1000
 """Reserved for the output of a chat that sets no limit to it."""
 
 
 class Purse:
-    """What second requests may cost. Safe from any thread."""
+    """What requests that no caller asked for may cost. Safe from any thread."""
 
     __slots__ = ("_money", "_prices")
 
@@ -45,9 +43,7 @@ class Purse:
         """Whether there is so much left; it counts at once."""
         return self._money.take(now_ns, usd)
 
-    def correct(self, now_ns: int, reserved_usd: Decimal, cost: Cost | None, lost: Collection[int]) -> None:
-        """Put what the lost attempts cost in the place of what was reserved; without a bill the estimate stays."""
-        if cost is None or cost.amount_usd is None:
-            return
-        spent_usd = sum((line.amount_usd for line in cost.lines if line.attempt in lost), Decimal(0))
-        self._money.correct(now_ns, spent_usd - reserved_usd)
+    def correct(self, now_ns: int, reserved_usd: Decimal, spent_usd: Decimal | None) -> None:
+        """Put what was spent in the place of what was reserved; where nobody knows it, the estimate stays."""
+        if spent_usd is not None:
+            self._money.correct(now_ns, spent_usd - reserved_usd)
