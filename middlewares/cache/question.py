@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from ...pipeline.answers import Answer, incomplete, reply_of, take_chunks, trace_id_of
 from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, CacheVerdict
 from ...pipeline.outcome import outcome_of
-from ...pipeline.stream import Block, Handler, Reply, Source, Stream
+from ...pipeline.stream import Handler, Reply, Stream
 from ...pipeline.types import ChatChunk
-from .answer import incomplete, reply_of
-from .entry import Answer
 from .flight import Flight, Landed, Word
-from .shelf import Shelf, trace_id_of
+from .shelf import Shelf
 
 
 class Question(NamedTuple):
@@ -73,35 +71,9 @@ class Question(NamedTuple):
             flight.land(Landed(answer, trace_id_of(self.call)))
 
     def _record(self, stream: Stream, flight: Flight | None) -> None:
-        """Take the chunks as they leave this stage, and keep them before the stream says that it is complete."""
-        chunks: list[ChatChunk] = []
-
-        def note(block: Block) -> Block:
-            chunks.extend(block)
-            return block
-
-        stream.map_blocks(note)
-        stream.attend(lambda source, _: _Followed(source, lambda: self._keep(tuple(chunks))))
+        chunks = take_chunks(stream, self._keep)
         if flight is not None:
             stream.when_done(lambda outcome: flight.end(self._landed(tuple(chunks)), outcome))
 
     def _landed(self, chunks: tuple[ChatChunk, ...]) -> Landed | None:
         return None if incomplete(chunks) else Landed(chunks, trace_id_of(self.call))
-
-
-class _Followed:
-    """A source with something to wait for between its last block and its end."""
-
-    def __init__(self, source: Source, at_end: Callable[[], Awaitable[None]]) -> None:
-        self._source = source
-        self._at_end: Callable[[], Awaitable[None]] | None = at_end
-
-    async def read(self) -> Block:
-        block = await self._source.read()
-        if not block and self._at_end is not None:
-            at_end, self._at_end = self._at_end, None
-            await at_end()
-        return block
-
-    async def aclose(self) -> None:
-        await self._source.aclose()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from typing import NamedTuple
 
+from ...pipeline.answers import Answer, Entry, decode, encode, incomplete, trace_id_of
 from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, FALLBACKS, CacheVerdict
 from ...stores import Store
-from .answer import incomplete
-from .entry import Answer, Entry, decode, encode
 
 logger = logging.getLogger("glassway")
 
@@ -85,12 +84,6 @@ def _failed(call: Call, key: str, action: str, error: Exception) -> None:
     # The kind of error only: a backend's message may hold its URL with the password in it.
     logger.warning("The cache's store failed (%s: %s); the call goes on without it.", action, type(error).__name__)
     call.set(CACHE, CacheVerdict("error", key, reason=f"{action}: {type(error).__name__}"))
-
-
-def trace_id_of(call: Call) -> str | None:
-    """32 hex digits; None where no trace is kept."""
-    trace = call.state.trace
-    return f"{trace.trace_id:032x}" if trace is not None and trace.trace_id else None
 
 
 def _place(key: str) -> str:

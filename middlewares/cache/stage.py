@@ -8,6 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import ClassVar
 
+from ...pipeline.answers import Controls, answer_key, check_ttl, controls_of, reply_of
 from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
 from ...pipeline.facts import CACHE, CacheVerdict
@@ -15,10 +16,7 @@ from ...pipeline.plan import Rule
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import Operation
 from ...stores import Store, make_store
-from .answer import reply_of
-from .controls import Controls, check_ttl, controls_of
 from .flight import Flights, Landed
-from .key import cache_key
 from .question import Question
 from .shelf import Shelf
 
@@ -113,7 +111,7 @@ class Cache:
         key, reason = None, self._passes_by(call, controls)
         if not reason:
             further = self.key_extra(call) if self.key_extra is not None else ""
-            key = cache_key(call, namespace=self.namespace, further=further, secret=self._secret)
+            key = answer_key(call, namespace=self.namespace, further=further, secret=self._secret)
             reason = "the request cannot be written as JSON"
         if key is None:
             call.set(CACHE, _bypassed(reason))

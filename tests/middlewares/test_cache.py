@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from glassway.middlewares.cache import Cache
 from glassway.middlewares.cache.flight import Flights
-from glassway.middlewares.cache.key import cache_key
+from glassway.pipeline.answers import answer_key
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, AuthenticationError, ConfigError, InternalServerError, PlanError
 from glassway.pipeline.facts import FALLBACKS, FellBack
@@ -268,7 +268,7 @@ async def test_an_answer_in_parts_cannot_be_streamed_and_is_asked_for_again() ->
 
 
 def key_of(request: Request, *, clock: FakeClock | None = None, **options: Any) -> str | None:
-    return cache_key(Call.start(request, options=CallOptions(**options), known={"other": "other", "fake": "fake"}))
+    return answer_key(Call.start(request, options=CallOptions(**options), known={"other": "other", "fake": "fake"}))
 
 
 @pytest.mark.parametrize(
@@ -340,8 +340,8 @@ async def test_the_order_of_unknown_fields_makes_no_difference_and_that_of_a_sch
 
 async def test_parts_of_the_key_cannot_run_into_each_other() -> None:
     call = Call.start(ask())
-    assert cache_key(call, namespace="a", further="b") != cache_key(call, namespace="ab", further="")
-    assert cache_key(call, namespace="a", further="b") != cache_key(call, namespace="", further="ab")
+    assert answer_key(call, namespace="a", further="b") != answer_key(call, namespace="ab", further="")
+    assert answer_key(call, namespace="a", further="b") != answer_key(call, namespace="", further="ab")
 
 
 async def test_tenants_never_see_each_other_s_answers(store: Store) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...pipeline.stream import Block, Reply, Stream
-from ...pipeline.types import (
+from ..stream import Block, Reply, Stream
+from ..types import (
     ChatChunk,
     ChatResponse,
     Choice,

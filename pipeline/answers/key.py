@@ -7,8 +7,8 @@ from hashlib import blake2b
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from ...pipeline.call import Call
-from ...pipeline.types import Request
+from ..call import Call
+from ..types import Request
 from .entry import FORMAT
 
 _DIGEST_BYTES = 20
@@ -17,16 +17,19 @@ _APART = frozenset({"model", "stream", "stream_options", "user", "metadata"})
 """Fields that leave the answer as it is: how it is delivered, who asked, and labels. The model is taken from the target."""
 
 
-def cache_key(call: Call, *, namespace: str = "", further: str = "", secret: bytes = b"") -> str | None:
+def answer_key(
+    call: Call, *, namespace: str = "", further: str = "", secret: bytes = b"", request: Request | None = None
+) -> str | None:
     """40 hex digits; None for a request that cannot be written as JSON.
 
     In it are: the operation, the target, the tenant, the caller's own base URL, headers, vendor settings and API key,
     every request field but `stream`, `stream_options`, `user` and `metadata`, unknown fields included, and the version
     of the entries' format. Fields that are not set count like null. The order of unknown fields at the top makes no
     difference; further inside it does, because the order of a schema's properties changes what models write.
+    `request`: what stands for the call's own, where only a part of it is to tell answers apart.
     """
     try:
-        parts = (to_json(_circumstances(call, namespace, further)), *_asked(call.request))
+        parts = (to_json(_circumstances(call, namespace, further)), *_asked(request or call.request))
     except PydanticSerializationError:
         return None
     # JSON text holds no zero byte, so no two lists of parts look the same.

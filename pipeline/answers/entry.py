@@ -8,7 +8,7 @@ from zlib import crc32
 
 from pydantic_core import from_json, to_json
 
-from ...pipeline.types import (
+from ..types import (
     ChatChunk,
     ChoiceDelta,
     Delta,

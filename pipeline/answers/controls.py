@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ...pipeline.errors import ConfigError
+from ..errors import ConfigError
 
 
 class Controls(NamedTuple):
