@@ -35,6 +35,54 @@ CIRCUITS = Row(
     ),
 )
 
+POOLS = Row(
+    "Pools",
+    (
+        Panel(
+            "What pools did",
+            "Calls per second by pool. Steady `waited`: the pool is the bottleneck, or the vendor is slow. `refused`: the queue is full, or nobody got a "
+            "place in time.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.POOLS, by=(names.L_POOL, names.L_POOLED)), names.L_POOL),
+                    legend(names.L_POOL, names.L_POOLED),
+                ),
+            ),
+            "stack",
+            6,
+        ),
+        Panel(
+            "Places in use",
+            "Calls under way by pool, over all processes. At the size of the pool, the next call waits: make it larger if the vendor can take "
+            "more, or send less.",
+            "short",
+            (
+                Query(level(names.POOL_IN_USE, by=(names.L_POOL,)), "{{pool}} in use"),
+                Query(level(names.POOL_SIZE, by=(names.L_POOL,)), "{{pool}} size"),
+            ),
+            width=6,
+        ),
+        Panel(
+            "Calls that wait for a place",
+            "Calls in the queues of pools now. A queue that never empties means that more comes in than goes out, and every call waits for all "
+            "before it.",
+            "short",
+            (Query(level(names.POOL_WAITING, by=(names.L_POOL,)), legend(names.L_POOL)),),
+            width=6,
+        ),
+        Panel(
+            "Waiting for a place",
+            "Seconds of waiting per second: 1 means that at any moment one call waits. It is part of what callers wait, and of no vendor's "
+            "latency.",
+            "s",
+            (Query(or_zero(rate(names.POOL_WAIT, by=(names.L_POOL,)), names.L_POOL), legend(names.L_POOL)),),
+            "stack",
+            6,
+        ),
+    ),
+)
+
 STATE = Row(
     "Routes, ledger, shared state",
     (
@@ -136,4 +184,4 @@ BOUNDS = Row(
     ),
 )
 
-ROWS = (CIRCUITS, BOUNDS, STATE)
+ROWS = (POOLS, CIRCUITS, BOUNDS, STATE)

@@ -14,6 +14,7 @@ from .faults import FaultRule, Faults
 from .guardrails import Guardrails
 from .hedge import Hedge
 from .ledger import Ledger
+from .pool import Pool, PoolOf, PoolReport, PoolStats, PoolView
 from .rate_limit import Limit, RateLimit
 from .retry import Retry, RetryPolicy
 from .router import Group, Router, RouteRule
@@ -42,6 +43,11 @@ __all__ = [
     "Hedge",
     "Ledger",
     "Limit",
+    "Pool",
+    "PoolOf",
+    "PoolReport",
+    "PoolStats",
+    "PoolView",
     "RateLimit",
     "Record",
     "Replay",

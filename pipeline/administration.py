@@ -9,7 +9,7 @@ from typing import Any
 
 from .delivery import delivery_counts
 from .errors import ConfigError
-from .health import Answers, HasState, Health, whole
+from .health import Answers, HasPools, HasState, Health, whole
 from .pipeline import Pipeline, Provider
 from .plan import Plan
 from .portal import portal, run_sync
@@ -35,6 +35,16 @@ class Administration:
     async def ahealth(self, *, probe: bool = False) -> Health:
         """`health`, on the running event loop."""
         return await self._health(probe)
+
+    @property
+    def pools(self) -> Mapping[str, Any]:
+        """The pools of places by name, each a `PoolView`: `stats()`, `report()`, `resize(n)`, `drain()`. Empty without a Pool stage."""
+        found: dict[str, Any] = {}
+        stages: Mapping[str, object] = self.pipeline.stages
+        for stage in stages.values():
+            if isinstance(stage, HasPools):
+                found |= stage.views
+        return found
 
     def update(
         self,

@@ -387,6 +387,18 @@ class CircuitNoted(NamedTuple):
     """In a row."""
 
 
+PoolVerdict = Literal["entered", "waited", "refused", "would_wait"]
+"""There was a place; after a wait; none in time, or the queue was full; (of a dry run) there would be none at once."""
+
+
+class Pooled(NamedTuple):
+    """What a pool of places did to a call."""
+
+    pool: str
+    verdict: PoolVerdict
+    waited_s: float = 0.0
+
+
 FaultKind = Literal[
     "rate_limit",
     "server_error",
@@ -513,6 +525,7 @@ BUDGETS: Trail[Budgeted] = Trail("budgets", "What each budget said.")
 CIRCUITS: Trail[CircuitNoted] = Trail("circuits", "What circuit breakers did.")
 SHADOWS: Trail[ShadowBegun] = Trail("shadows", "Shadows that were wanted beside this call.")
 SHADOW: Slot[Shadowed] = Slot("shadow", "What this shadow would have done.")
+POOLS: Trail[Pooled] = Trail("pools", "What pools of places did.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

@@ -27,6 +27,14 @@ class HasState(Protocol):
     async def state(self) -> Mapping[str, Any]: ...
 
 
+@runtime_checkable
+class HasPools(Protocol):
+    """A stage that bounds how many calls are under way: its pools by name, to be looked at and changed."""
+
+    @property
+    def views(self) -> Mapping[str, Any]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """How a pipeline does now. Truthy while it can answer calls."""

@@ -15,6 +15,7 @@ from ..facts import (
     GUARDRAILS,
     HEDGES,
     LIMITS,
+    POOLS,
     REPLAYS,
     RETRIES,
     RETRY_STOPS,
@@ -60,6 +61,7 @@ class CallMetrics:
         self._limit = families.bound(names.L_LIMIT)
         self._budget = families.bound(names.L_BUDGET)
         self._circuit = families.bound(names.L_CIRCUIT)
+        self._pool = families.bound(names.L_POOL)
         self._rule = families.bound(names.L_RULE)
         self._field = families.bound(names.L_FIELD)
         self._parameter = families.bound(names.L_PARAMETER)
@@ -202,6 +204,11 @@ class CallMetrics:
         for begun in facts.get(SHADOWS.name, ()):
             if begun.refused:
                 book.add(names.SHADOW_DROPS, (self._shadow(begun.shadow), begun.refused))
+        for pooled in facts.get(POOLS.name, ()):
+            pool = self._pool(pooled.pool)
+            book.add(names.POOLS, (pool, pooled.verdict))
+            if pooled.waited_s:
+                book.add(names.POOL_WAIT, (pool,), pooled.waited_s)
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

@@ -19,6 +19,7 @@ from ..facts import (
     HedgeRefusal,
     HedgeResult,
     LimitVerdict,
+    PoolVerdict,
     ReplayVerdict,
     RouteDecider,
     ShadowRefusal,
@@ -170,6 +171,7 @@ TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter th
 LIMIT_EVENT = Event("glassway.limit", "limits", "What a limit of requests or tokens said.", ("limit", "unit", "verdict", "most", "left", "per_s", "amount", "waited_s"))
 BUDGET_EVENT = Event("glassway.budget", "budgets", "What a budget said.", ("budget", "verdict", "limit_usd", "left_usd", "reserved_usd", "period"))
 CIRCUIT_EVENT = Event("glassway.circuit", "circuits", "What a circuit breaker did.", ("target", "event", "failures"))
+POOL_EVENT = Event("glassway.pool", "pools", "What a pool of places did.", ("pool", "verdict", "waited_s"))
 STORE_EVENT = Event("glassway.store_failure", "store_failures", "A stage could not reach its store.", ("stage", "error", "policy"))
 FAULT_EVENT = Event("glassway.fault", "faults", "A failure that was made on purpose: the vendor had no part in it.", ("fault", "rule", "target"))
 REPLAY_EVENT = Event("glassway.replay", "replays", "What a cassette did for a request.", ("verdict", "entry", "recorded_at_ns"))
@@ -245,6 +247,8 @@ L_BUDGET = Label("budget", "The budget.", limit=40)
 L_BUDGETED = Label("verdict", "What it said.", frozenset(get_args(BudgetVerdict)))
 L_CIRCUIT = Label("target", "The target, or the provider, of the circuit.", limit=40)
 L_CIRCUIT_EVENT = Label("event", "What happened.", frozenset(get_args(CircuitEvent)))
+L_POOL = Label("pool", "The pool.", limit=40)
+L_POOLED = Label("verdict", "What it did.", frozenset(get_args(PoolVerdict)))
 L_POLICY = Label("policy", "What became of the call.", frozenset({"fail_open", "fail_closed"}))
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))
@@ -303,6 +307,11 @@ BUDGETS = Metric("glassway.budget_verdicts", "counter", "{verdict}", "What budge
 BUDGET_USED = Metric("glassway.budget_used_usd", "gauge", "{USD}", "US dollars used or reserved in this period of budgets that all calls share, as last seen.", (L_BUDGET,), at_scrape=True)
 CIRCUITS = Metric("glassway.circuit_events", "counter", "{event}", "What circuit breakers did.", (L_CIRCUIT, L_CIRCUIT_EVENT), fact="circuits")
 CIRCUIT_STATE = Metric("glassway.circuit_state", "gauge", "1", "Circuits: 0 closed, 1 half-open, 2 open.", (L_CIRCUIT,), at_scrape=True)
+POOLS = Metric("glassway.pool_verdicts", "counter", "{call}", "What pools of places did.", (L_POOL, L_POOLED), fact="pools")
+POOL_WAIT = Metric("glassway.pool_wait", "counter", "s", "Time that calls waited for a place in a pool.", (L_POOL,), fact="pools")
+POOL_IN_USE = Metric("glassway.pool_in_use", "gauge", "{call}", "Places in use.", (L_POOL,), at_scrape=True)
+POOL_WAITING = Metric("glassway.pool_waiting", "gauge", "{call}", "Calls that wait for a place.", (L_POOL,), at_scrape=True)
+POOL_SIZE = Metric("glassway.pool_size", "gauge", "{place}", "Places.", (L_POOL,), at_scrape=True)
 STORE_FAILURES = Metric("glassway.store_failures", "counter", "{failure}", "Stages that could not reach their store of shared state.", (L_STAGE, L_POLICY), fact="store_failures")
 TRANSLATIONS = Metric("glassway.translations", "counter", "{parameter}", "Parameters that vendors take differently.", (L_PROVIDER, L_PARAMETER, L_ACTION), fact="translation")
 FAULTS = Metric("glassway.faults_injected", "counter", "{fault}", "Failures that were made on purpose: not the vendor's.", (L_FAULT,), fact="faults")

@@ -34,6 +34,7 @@ from glassway.middlewares import (
     Hedge,
     Ledger,
     Limit,
+    Pool,
     RateLimit,
     Record,
     Replay,
@@ -153,6 +154,7 @@ class Load:
                 Shadow("box/of-no-price", share=1, most_usd=1),
                 Router(groups=groups),
                 CircuitBreaker(failures=2, open_s=0.5),
+                Pool(size=1),
                 Record(path),
                 Replay(path, mode="record_missing"),
                 Faults(broken),
@@ -199,7 +201,7 @@ async def _rare_calls(tour: Pipeline, rare: Pipeline, number: int) -> None:
 
 async def _kept_calls(kept: Pipeline) -> None:
     """To a group of targets, played from the second time on; and to one that is broken."""
-    await kept.send(_ask("smart", text="Hi"))
+    await asyncio.gather(*(kept.send(_ask("smart", text="Hi")) for _ in range(2)))
     with suppress(InternalServerError, CircuitOpen):
         await kept.send(_ask("box/broken", text="Hi"))
 

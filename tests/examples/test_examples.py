@@ -25,6 +25,7 @@ SAYS = {
     "limits.py": ("acme: passed, 2 left; reserved $0.001", "The limit 'each tenant' of 3 requests in 60 s is reached", "The budget 'house' is 0.01 USD a day", "house: 0.0096 of 0.01 USD left", "the second waited: True"),
     "mid_stream.py": ("A river begins as rain, gathers in the hills, and ends in the sea.\n", "main/gpt-sim broke (", "backup/claude-sim went on", "useful=True", "one answer: finish reason stop", "both are billed: $"),
     "own_middleware.py": ("WordLimit(warn_above=5)", "unary: The capital of Spain is Madrid.", "streamed: The capital", "words=6"),
+    "pool.py": ("all: 2 of 2 in use, 4 waiting, pressure 70%", "after resize(6):", "0 waited", "drained: True", "refused: The pool 'all' is drained", "waited: 4 of 6"),
     "record_replay.py": ("recorded:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "3 exchanges, the key in them: False", "behind:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "the record says: played", "differs in: messages[0].content"),
     "routing.py": ("latency: quick/gpt-sim of", "rule: ('free users',) -> gpt-sim-mini", "function: ('by_task',) -> slow/gpt-sim", "one user stays: True", "explain: quick/gpt-sim by default"),
     "run_tools.py": ("the model answers: The tool returned:", "round 1: get_weather returned", "2 calls, $"),

@@ -52,6 +52,7 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "translation": facts.Translation,
         "store_failures": facts.StoreFailed,
         "circuits": facts.CircuitNoted,
+        "pools": facts.Pooled,
         "limits": facts.Limited,
         "budgets": facts.Budgeted,
         "route": facts.Route,
