@@ -159,7 +159,7 @@ class Load:
                 Replay(path, mode="record_missing"),
                 Faults(broken),
             ],
-            providers=[FakeProvider(name="box"), FakeProvider(name="openai")],
+            providers=[FakeProvider([Scripted(delay_s=0.15)], name="box"), FakeProvider(name="openai")],
             telemetry=telemetry,
         )
 
