@@ -42,6 +42,7 @@ from glassway.middlewares import (
     Retry,
     Router,
     RouteRule,
+    SemanticCache,
     Shadow,
     Timeout,
     Tracing,
@@ -76,6 +77,14 @@ def routed(strategy: str) -> CallOptions:
     """A group of three targets at the one vendor."""
     targets = [MODEL, "openai/gpt-4.1-mini", "openai/gpt-4.1-nano"]
     return CallOptions(route=Group(targets, strategy, name=MODEL))
+
+
+async def unit_vectors(texts: list[str]) -> list[list[float]]:
+    """An embedding that costs nothing: what is measured is the cache."""
+    return [_VECTOR for _ in texts]
+
+
+_VECTOR = [1.0] * 384
 
 
 class Case(NamedTuple):
@@ -122,6 +131,10 @@ STAGES: dict[str, Case] = {
     **{f"Router, {name} of 3": Case(Router, options=routed(name)) for name in ROUTED},
     "Hedge": Case(lambda: Hedge(after_s=10)),
     "Hedge, delay observed": Case(Hedge),
+    "SemanticCache, passed by": Case(
+        lambda: SemanticCache(unit_vectors), options=CallOptions(cache={"no_cache": True, "no_store": True})
+    ),
+    "SemanticCache, hit among few": Case(lambda: SemanticCache(unit_vectors), 60),
     "Shadow, not in the sample": Case(lambda: Shadow(MODEL, share=0)),
     "Shadow of a target, 5 in 100": Case(lambda: Shadow(MODEL)),
     "Timeout": Case(lambda: Timeout(between_chunks_s=30)),

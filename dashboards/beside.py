@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glassway.pipeline.telemetry import names
 
-from .board import Panel, Query, Row, legend
+from .board import BAD, GOOD, QUIET, Panel, Query, Row, legend
 from .promql import level, or_zero, quantile, rate, times
 
 _HOUR = 3600
@@ -90,4 +90,47 @@ SHADOWS = Row(
     ),
 )
 
-ROWS = (DEFAULTS, SHADOWS)
+SEMANTIC = Row(
+    "Semantic cache",
+    (
+        Panel(
+            "Semantic cache verdicts",
+            "Calls per second by what the semantic cache did. `error`: the embedding or the store; the calls went on without.",
+            "cps",
+            (Query(or_zero(rate(names.SEMANTIC, by=(names.L_SEMANTIC,)), names.L_SEMANTIC), legend(names.L_SEMANTIC)),),
+            "stack",
+            colours={"hit": GOOD, "error": BAD, "bypassed": QUIET},
+        ),
+        Panel(
+            "Similarity of the best match",
+            "Median cosine of a question with the most similar one that is kept. Hits just above the threshold are the ones that are wrong: raise "
+            "it if the checks say so. Misses just below it are what a lower one would give.",
+            "short",
+            (Query(quantile(0.5, names.SEMANTIC_SIMILARITY, by=(names.L_SEMANTIC,)), legend(names.L_SEMANTIC)),),
+        ),
+        Panel(
+            "False hits, by check",
+            "Checks of hits per second by what they found (`check_share`). `different` over `same` and `different` is the share of hits that is wrong; "
+            "`client.health()` has it with its interval.",
+            "cps",
+            (
+                Query(
+                    or_zero(rate(names.SEMANTIC_CHECKS, by=(names.L_CHECKED,)), names.L_CHECKED),
+                    legend(names.L_CHECKED),
+                ),
+            ),
+            "stack",
+            4,
+            colours={"same": GOOD, "different": BAD, "failed": QUIET},
+        ),
+        Panel(
+            "Entries",
+            "Kept questions in the indexes of semantic caches, of this process. At `max_entries` each new one takes the place of another.",
+            "short",
+            (Query(level(names.SEMANTIC_ENTRIES), "entries"),),
+            width=4,
+        ),
+    ),
+)
+
+ROWS = (DEFAULTS, SHADOWS, SEMANTIC)

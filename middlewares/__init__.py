@@ -18,6 +18,7 @@ from .pool import Pool, PoolOf, PoolReport, PoolStats, PoolView
 from .rate_limit import Limit, RateLimit
 from .retry import Retry, RetryPolicy
 from .router import Group, Router, RouteRule
+from .semantic_cache import SemanticCache
 from .shadow import Shadow, ShadowReport
 from .timeout import Timeout
 from .tracing import Tracing
@@ -55,6 +56,7 @@ __all__ = [
     "RetryPolicy",
     "RouteRule",
     "Router",
+    "SemanticCache",
     "Shadow",
     "ShadowReport",
     "Timeout",

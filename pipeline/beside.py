@@ -6,8 +6,11 @@ one of its own, linked to that of the call it belongs to.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from .call import Call, CallOptions
 from .outcome import Outcome
@@ -56,3 +59,51 @@ def _traceparent(call: Call) -> str | None:
     if trace is None or not trace.trace_id:
         return None
     return f"00-{trace.trace_id:032x}-{trace.span_id:016x}-{trace.flags:02x}"
+
+
+class BesideTasks:
+    """Work beside calls: tasks of their own, at most `limit` at once. Event loops may share it."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        self._name = name
+        self._limit = limit
+        self._running: dict[asyncio.Task[None], asyncio.AbstractEventLoop] = {}
+
+    @property
+    def running(self) -> int:
+        """How many are under way."""
+        return len(self._running)
+
+    @property
+    def full(self) -> bool:
+        """Whether no further one may run now."""
+        if len(self._running) >= self._limit:
+            self._forget_closed()
+        return len(self._running) >= self._limit
+
+    def run(self, work: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        """Start it on the loop that runs now. Its context is empty: no span and no variable of the call is current in it."""
+        task = loop.create_task(work, name=f"glassway-beside-{self._name}", context=Context())
+        self._running[task] = loop
+        task.add_done_callback(self._forget)
+
+    async def aclose(self, flush_s: float) -> None:
+        """Wait for what is under way, at most `flush_s` of real time; then end it."""
+        here = asyncio.get_running_loop()
+        if mine := [task for task, loop in self._running.items() if loop is here]:
+            _, late = await asyncio.wait(mine, timeout=flush_s)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
+        for task, loop in tuple(self._running.items()):
+            if loop is not here and not loop.is_closed():
+                loop.call_soon_threadsafe(task.cancel)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._running.pop(task, None)
+
+    def _forget_closed(self) -> None:
+        for task, loop in tuple(self._running.items()):
+            if loop.is_closed():
+                self._forget(task)

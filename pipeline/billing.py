@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from .facts import ATTEMPTS, CACHE, Attempt, Cost, CostLine, CostRange
+from .facts import ATTEMPTS, SIDE_COSTS, Attempt, Cost, CostLine, CostRange, SideCost, given_again
 from .pricing import PriceTable, Sought, bill, default_prices, find_price, reported, total
 from .tokens import estimate_request_tokens, estimate_response_tokens
 from .types import ChatRequest, Request, Response, Usage, UsageSource
@@ -77,7 +77,12 @@ def estimate_cost(
 
 
 def cost_of_call(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
-    """The bill of a call that has ended: all its attempts, or what a cache saved."""
+    """The bill of a call that has ended: all its attempts, or what a cache saved; and what stages spent for it beside them."""
+    own, beside = _own_cost(call, outcome, table), call.trail(SIDE_COSTS)
+    return _with_side_costs(own, beside) if beside else own
+
+
+def _own_cost(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
     attempts = call.trail(ATTEMPTS)
     at = datetime.fromtimestamp(call.clock.wall_ns() / 1e9, UTC)
     if not attempts:
@@ -143,8 +148,7 @@ def _priced(
 
 def _unsent(call: Call, outcome: Outcome, table: PriceTable, at: datetime) -> Cost:
     """Nothing went to a vendor: a cache or a stage answered, or one refused."""
-    verdict = call.get(CACHE)
-    response = outcome.response if verdict is not None and verdict.verdict in ("hit", "shared") else None
+    response = outcome.response if given_again(call.state.facts) is not None else None
     if response is None or response.usage is None:
         return NOTHING
     names = (getattr(response, "model", None), call.target.model)
@@ -176,6 +180,20 @@ def _together(attempts: Sequence[Attempt], costs: Sequence[Cost]) -> Cost:
         usage_source=max((cost.usage_source for cost in counted), key=_SOURCES.index, default="missing"),
         unpriced=tuple(dict.fromkeys(name for cost in costs for name in cost.unpriced)),
         anomalies=tuple(dict.fromkeys(name for cost in costs for name in cost.anomalies)),
+    )
+
+
+def _with_side_costs(own: Cost, beside: Sequence[SideCost]) -> Cost:
+    side_lines = [line._replace(item=side.item, attempt=0) for side in beside for line in side.cost.lines]
+    costs = [own, *(side.cost for side in beside)]
+    known = all(cost.amount_usd is not None for cost in costs)
+    estimated = any(cost.status == "estimated" for cost in costs)
+    return own._replace(
+        amount_usd=total(cost.amount_usd for cost in costs if cost.amount_usd is not None) if known else None,
+        status=("estimated" if estimated else "exact") if known else "unpriced",
+        lines=(*own.lines, *side_lines),
+        price_table=" + ".join(dict.fromkeys(cost.price_table for cost in costs if cost.price_table)),
+        unpriced=tuple(dict.fromkeys(name for cost in costs for name in cost.unpriced)),
     )
 
 

@@ -228,6 +228,35 @@ class CacheVerdict:
     origin_trace_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SemanticVerdict:
+    """What the semantic cache did."""
+
+    verdict: Literal["hit", "miss", "stored", "bypassed", "not_stored", "error"]
+    similarity: float | None = None
+    """Cosine of the question with the most similar one that is kept; None if there was none."""
+    entry: str = ""
+    """The id of the entry that was given, or made: an arbitrary number, it tells nothing of the content."""
+    partition: str = ""
+    """A digest of everything but the question: only calls of one partition are compared."""
+    reason: str = ""
+    age_s: float | None = None
+    origin_trace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticChecked:
+    """A hit of the semantic cache that was checked against a real answer; a fact of the check's own call."""
+
+    result: Literal["same", "different", "failed"]
+    of_call_id: str
+    entry: str
+    similarity: float
+    """Of the two questions."""
+    answers: float | None = None
+    """Cosine of the two answers, where they were compared by it."""
+
+
 ToolOutcome = Literal["returned", "failed", "invalid", "unknown", "timeout"]
 """returned; raised; was called with arguments that it does not take; does not exist; took too long."""
 
@@ -283,6 +312,14 @@ class Cost(NamedTuple):
     """What had no price, as `vendor/model`."""
     anomalies: tuple[str, ...] = ()
     """Invariants of token counts that did not hold (`Usage.anomalies`); then the bill is an estimate."""
+
+
+class SideCost(NamedTuple):
+    """What a stage spent for a call beside the call's own attempts: it is on the call's bill, as lines of its own."""
+
+    item: str
+    """What the lines are called on the bill."""
+    cost: Cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -516,8 +553,11 @@ TOOLS: Trail[ToolRan] = Trail("tools", "Tools that ran before this call, and who
 DEFAULTS: Trail[DefaultApplied] = Trail("defaults", "Fields of the request that defaults wrote.")
 ROUTE: Slot[Route] = Slot("route", "Where the call was sent, and why.")
 CACHE: Slot[CacheVerdict] = Slot("cache", "What the cache did.")
+SEMANTIC: Slot[SemanticVerdict] = Slot("semantic_cache", "What the semantic cache did.")
+SEMANTIC_CHECK: Slot[SemanticChecked] = Slot("semantic_check", "A hit, checked against a real answer.")
 GUARDRAILS: Trail[GuardrailVerdict] = Trail("guardrails", "What each rule said.")
 COST: Slot[Cost] = Slot("cost", "What the call costs.")
+SIDE_COSTS: Trail[SideCost] = Trail("side_costs", "What stages spent beside the call's own attempts; in the bill.")
 COST_RANGE: Slot[CostRange] = Slot("cost_range", "What the call would cost; in dry runs.")
 TRANSLATION: Trail[Translation] = Trail("translation", "Parameters that a vendor takes differently.")
 LIMITS: Trail[Limited] = Trail("limits", "What each limit of requests and tokens said.")
@@ -533,3 +573,12 @@ PAYLOAD: Slot[Mapping[str, Any]] = Slot("payload", "The vendor request that a dr
 
 PRIVATE: frozenset[str] = frozenset({"payload"})
 """Facts that hold content: they exist in dry runs only and go to the caller only."""
+
+
+def given_again(facts: Mapping[str, Any]) -> CacheVerdict | SemanticVerdict | None:
+    """The verdict of the cache that answered a call; None if a vendor did, or nobody."""
+    semantic: SemanticVerdict | None = facts.get(SEMANTIC.name)
+    if semantic is not None and semantic.verdict == "hit":
+        return semantic
+    exact: CacheVerdict | None = facts.get(CACHE.name)
+    return exact if exact is not None and exact.verdict in ("hit", "shared") else None

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 from .errors import Kind
-from .facts import CACHE
+from .facts import given_again
 from .record import Record
 
 MOST_TARGETS = 200
@@ -67,8 +67,7 @@ class Totals:
         self.failures += record.end in ("failed", "interrupted", "timeout")
         self.attempts += len(record.attempts)
         self.duration_s += record.duration_s
-        verdict = record.facts.get(CACHE.name)
-        self.cache_hits += verdict is not None and verdict.verdict in _HITS
+        self.cache_hits += given_again(record.facts) is not None
         if record.usage is not None:
             self.prompt_tokens += record.usage.prompt_tokens
             self.completion_tokens += record.usage.completion_tokens

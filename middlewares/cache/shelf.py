@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ...pipeline.answers import Answer, Entry, decode, encode, incomplete, trace_id_of
 from ...pipeline.call import Call
-from ...pipeline.facts import CACHE, FALLBACKS, CacheVerdict
+from ...pipeline.facts import CACHE, FALLBACKS, SEMANTIC, CacheVerdict
 from ...stores import Store
 
 logger = logging.getLogger("glassway")
@@ -60,6 +60,8 @@ class Shelf(NamedTuple):
             return None, reason
         if call.trail(FALLBACKS):
             return None, "it came from a fallback"
+        if (similar := call.get(SEMANTIC)) is not None and similar.verdict == "hit":
+            return None, "it was the answer to a similar question"
         try:
             data = encode(key, call.request.operation, Entry(answer, call.clock.wall_ns(), ttl_s, trace_id_of(call)))
         except (TypeError, ValueError):

@@ -165,7 +165,7 @@ class Shadow:
         judged = desk.verdicts["agreed"] + desk.verdicts["differed"]
         return {
             "condition": "ok",
-            "running": desk.running,
+            "running": desk.tasks.running,
             "verdicts": dict(desk.verdicts),
             "agreement": desk.verdicts["agreed"] / judged if judged else None,
             "dropped": dict(desk.refused),
@@ -205,7 +205,7 @@ class Shadow:
         real = Real(loop)
         call.when_recorded(real.recorded)
         run = Run(self._tried, self._desk, real, call, beside, call_next)
-        self._desk.run(self._settled(run, reserved_usd), loop)
+        self._desk.tasks.run(self._settled(run, reserved_usd), loop)
         return real
 
     async def _settled(self, run: Run, reserved_usd: Decimal | None) -> None:
@@ -216,7 +216,7 @@ class Shadow:
                 self._purse.correct(run.beside.clock.now_ns(), reserved_usd, run.cost_usd)
 
     def _refusal(self, call: Call, reserved_usd: Decimal | None) -> ShadowRefusal | None:
-        if self._desk.full:
+        if self._desk.tasks.full:
             return "too_many"
         if self._purse is None:
             return None

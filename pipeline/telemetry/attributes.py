@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..errors import error_kind
-from ..facts import ATTEMPTS, CACHE, COST, Attempt
+from ..facts import ATTEMPTS, CACHE, COST, Attempt, given_again
 from . import names
 
 if TYPE_CHECKING:
@@ -196,8 +196,7 @@ def _of_cost(record: Record) -> Attributes:
 
 def _of_usage(record: Record) -> Attributes:
     """Tokens that were spent on this call. An answer from our own cache spent none."""
-    verdict = record.facts.get(CACHE.name)
-    if record.usage is None or (verdict is not None and verdict.verdict in _HITS):
+    if record.usage is None or given_again(record.facts) is not None:
         return {}
     return _tokens(record.usage)
 

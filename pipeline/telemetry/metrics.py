@@ -20,6 +20,8 @@ from ..facts import (
     RETRIES,
     RETRY_STOPS,
     ROUTE,
+    SEMANTIC,
+    SEMANTIC_CHECK,
     SHADOW,
     SHADOWS,
     SPLICES,
@@ -90,6 +92,10 @@ class CallMetrics:
 
     def finish_beside(self, record: Record) -> None:
         """A call beside another has ended: what its stage made of it, and nothing else."""
+        checked = record.facts.get(SEMANTIC_CHECK.name)
+        if checked is not None:
+            with self._book.lock:
+                self._book.add(names.SEMANTIC_CHECKS, (checked.result,))
         done = record.facts.get(SHADOW.name)
         if done is None:
             return
@@ -172,6 +178,11 @@ class CallMetrics:
             self._cost(record, facts[COST.name], vendor)
         if CACHE.name in facts:
             book.add(names.CACHE, (facts[CACHE.name].verdict,))
+        if SEMANTIC.name in facts:
+            similar = facts[SEMANTIC.name]
+            book.add(names.SEMANTIC, (similar.verdict,))
+            if similar.similarity is not None:
+                book.observe(names.SEMANTIC_SIMILARITY, (similar.verdict,), similar.similarity)
         for applied in facts.get(DEFAULTS.name, ()):
             book.add(names.DEFAULTS, (self._field(applied.field), applied.action))
         if ROUTE.name in facts:

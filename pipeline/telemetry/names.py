@@ -166,6 +166,8 @@ SHADOW_EVENT = Event("glassway.shadow", "shadow", "What this shadow would have d
 FAULT_EVENT = Event("glassway.default", "defaults", "A field of the request that defaults wrote.", ("field", "action", "rule"))
 ROUTE_EVENT = Event("glassway.route", "route", "Where the call was sent, and why.", ("route", "target", "decided_by", "strategy", "rest", "considered", "rules", "least_bad"))
 CACHE_EVENT = Event("glassway.cache", "cache", "What the cache did.", ("verdict", "key", "reason", "age_s", "saved_usd", "origin_trace_id"))
+SEMANTIC_EVENT = Event("glassway.semantic_cache", "semantic_cache", "What the semantic cache did.", ("verdict", "similarity", "entry", "partition", "reason", "age_s", "origin_trace_id"))
+SEMANTIC_CHECK_EVENT = Event("glassway.semantic_check", "semantic_check", "A hit of the semantic cache, checked against a real answer.", ("result", "of_call_id", "entry", "similarity", "answers"))
 GUARDRAIL_EVENT = Event("glassway.guardrail", "guardrails", "What one rule said.", ("rule", "side", "verdict", "count", "reason"))
 TRANSLATION_EVENT = Event("glassway.translation", "translation", "A parameter that the vendor takes differently.", ("parameter", "action", "reason"))
 LIMIT_EVENT = Event("glassway.limit", "limits", "What a limit of requests or tokens said.", ("limit", "unit", "verdict", "most", "left", "per_s", "amount", "waited_s"))
@@ -203,6 +205,8 @@ _SELF = (
 )
 _GAP = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
+_COSINE = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.875, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 0.999)
+
 _FLAG = frozenset({"true", "false"})
 OTHER: Final = "other"
 """The value of a bounded label beyond its limit."""
@@ -234,6 +238,8 @@ L_ROUTE = Label("route", "The group, rule or function that decided; `caller` whe
 L_ROUTED = Label("target", "The target that was chosen.", limit=40)
 L_DECIDED_BY = Label("decided_by", "What decided.", frozenset(get_args(RouteDecider)))
 L_VERDICT = Label("verdict", "What the cache did.", CACHE_VERDICT.values)
+L_SEMANTIC = Label("verdict", "What the semantic cache did.", frozenset({"hit", "miss", "stored", "bypassed", "not_stored", "error"}))
+L_CHECKED = Label("result", "Whether the real answer says the same.", frozenset({"same", "different", "failed"}))
 L_RULE = Label("rule", "The guardrail rule.", limit=60)
 L_SIDE = Label("side", "Request or answer.", frozenset({"input", "output"}))
 L_GUARD = Label("verdict", "What the rule said.", frozenset({"passed", "blocked", "redacted", "annotated", "would_block", "would_redact", "not_run"}))
@@ -295,6 +301,10 @@ FALLBACKS = Metric("glassway.fallbacks", "counter", "{fallback}", "Moves to anot
 DEFAULTS = Metric("glassway.defaults_applied", "counter", "{field}", "Fields of requests that defaults wrote.", (L_FIELD, L_DEFAULT), fact="defaults")
 ROUTES = Metric("glassway.route_decisions", "counter", "{call}", "Targets that routers chose.", (L_ROUTE, L_ROUTED, L_DECIDED_BY), fact="route")
 CACHE = Metric("glassway.cache_verdicts", "counter", "{call}", "What the cache did.", (L_VERDICT,), fact="cache")
+SEMANTIC = Metric("glassway.semantic_cache_verdicts", "counter", "{call}", "What the semantic cache did.", (L_SEMANTIC,), fact="semantic_cache")
+SEMANTIC_SIMILARITY = Metric("glassway.semantic_similarity", "histogram", "1", "Cosine of a question with the most similar one that is kept.", (L_SEMANTIC,), _COSINE, "semantic_cache")
+SEMANTIC_CHECKS = Metric("glassway.semantic_checks", "counter", "{check}", "Hits of the semantic cache that were checked against a real answer.", (L_CHECKED,), fact="semantic_check")
+SEMANTIC_ENTRIES = Metric("glassway.semantic_entries", "gauge", "{entry}", "Entries in the indexes of semantic caches.", at_scrape=True)
 GUARDRAILS = Metric("glassway.guardrail_verdicts", "counter", "{verdict}", "What the rules said.", (L_RULE, L_SIDE, L_GUARD), fact="guardrails")
 CALLBACKS = Metric("glassway.callbacks", "counter", "{event}", "Events for callbacks, and exchanges for Record, by what became of them; with those that wait they sum up to all.", (L_DELIVERY,), at_scrape=True)
 CALLBACKS_WAITING = Metric("glassway.callbacks_waiting", "gauge", "{event}", "Events that wait for a callback.", at_scrape=True)

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from ..facts import ATTEMPTS, CACHE, Attempt
+from ..facts import ATTEMPTS, Attempt, given_again
 from ..ids import random_id
 from . import attributes as shown
 from . import names
@@ -224,7 +224,7 @@ def _shown_end_ns(trace: Trace, frame: Frame) -> int:
 
 def _origin(record: Record) -> list[Link]:
     """A link to the trace that filled the cache entry."""
-    verdict = record.facts.get(CACHE.name)
+    verdict = given_again(record.facts)
     if verdict is None or not verdict.origin_trace_id:
         return []
     trace_id = int(verdict.origin_trace_id, 16)

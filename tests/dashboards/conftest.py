@@ -39,6 +39,7 @@ from glassway.middlewares import (
     Record,
     Replay,
     Router,
+    SemanticCache,
     Shadow,
 )
 from glassway.pipeline.call import Call, CallOptions
@@ -150,6 +151,7 @@ class Load:
                 RateLimit(limits=[Limit(requests=1, per_s=0.1)], max_wait_s=5),
                 Budget(usd=100, unpriced="allow"),
                 Defaults(set={"temperature": 0}),
+                SemanticCache(_embed, check_share=1),
                 Shadow("openai/gpt-4o-mini", share=1, flush_s=0),
                 Shadow("box/of-no-price", share=1, most_usd=1),
                 Router(groups=groups),
@@ -162,6 +164,11 @@ class Load:
             providers=[FakeProvider([Scripted(delay_s=0.15)], name="box"), FakeProvider(name="openai")],
             telemetry=telemetry,
         )
+
+
+async def _embed(texts: list[str]) -> list[list[float]]:
+    """Every question is the same."""
+    return [[1.0, 0.0] for _ in texts]
 
 
 async def asks_a_store_that_is_gone(call: Call, call_next: Handler) -> Reply:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from builders import Ends, ask, server_error
+from vectors import embed
 
 from glassway import Client, Pipeline, SyncStream
 from glassway.middlewares import (
@@ -34,6 +35,7 @@ from glassway.middlewares import (
     Replay,
     Retry,
     Router,
+    SemanticCache,
     Shadow,
     Timeout,
     Tracing,
@@ -90,6 +92,11 @@ async def breaking(call: Any, call_next: Any) -> Any:
     return reply.map(step)
 
 
+async def embed_at_once(texts: list[str]) -> list[list[float]]:
+    """Vectors without a thread, which a clock that stands still would not wait for."""
+    return embed(texts)
+
+
 async def beside_at_once(call: Any, call_next: Any) -> Any:
     """What answers shadows without asking, for theirs are not the streams that are counted here."""
     return Scripted().response() if call.beside else await call_next(call)
@@ -121,6 +128,7 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "RateLimit": lambda: [RateLimit(requests_per_minute=10_000, tokens_per_minute=10_000_000)],
     "Budget": lambda: [Budget(usd=1_000_000, unpriced="allow")],
     "CircuitBreaker": lambda: [CircuitBreaker(failures=1000, failure_share=None)],
+    "SemanticCache": lambda: [SemanticCache(embed_at_once)],
     "Shadow of a target": lambda: [Shadow("fake/second", share=1), beside_at_once],
     "Shadow of a stage": lambda: [Shadow(stage=Guardrails(["secrets"]), share=1)],
     "Pool": lambda: [Pool(size=8)],
@@ -139,6 +147,7 @@ ORDER = (
     "Guardrails",
     "Defaults",
     "Cache",
+    "SemanticCache",
     "Shadow of a target",
     "Shadow of a stage",
     "layered",

@@ -41,6 +41,8 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "defaults": facts.DefaultApplied,
         "shadows": facts.ShadowBegun,
         "shadow": facts.Shadowed,
+        "semantic_cache": facts.SemanticVerdict,
+        "semantic_check": facts.SemanticChecked,
         "retries": facts.Retried,
         "retry_stops": facts.RetryStopped,
         "hedges": facts.Hedged,
