@@ -67,7 +67,7 @@ class Index:
 
     def __init__(self, limit: int) -> None:
         _numpy()
-        self._limit = limit
+        self.limit = limit
         self._partitions: dict[str, _Partition] = {}
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._lock = Lock()
@@ -88,7 +88,7 @@ class Index:
             part = self._partitions.get(known.partition)
             if known.id in self._known or (part is not None and part.dimensions != vector.size):
                 return []
-            while len(self._known) >= self._limit:
+            while len(self._known) >= self.limit:
                 gone.append(self._remove(next(iter(self._known))))
             part = self._partitions.setdefault(known.partition, _Partition(vector.size))
             part.add(known.id, vector)

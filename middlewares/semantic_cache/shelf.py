@@ -6,13 +6,14 @@ import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from pydantic_core import from_json, to_json
 
 from ...pipeline.answers import Answer, Entry, decode, encode, incomplete, trace_id_of
 from ...pipeline.call import Call
 from ...pipeline.facts import FALLBACKS
-from ...stores import Store
+from ...stores import MemoryStore, Store
 from .index import Index, Known, vector_bytes, vector_from
 
 if TYPE_CHECKING:
@@ -137,6 +138,20 @@ class Log:
 
     def _note(self, partition: str, number: int) -> str:
         return f"semantic:log:{partition}:{number}"
+
+
+_indexes: WeakKeyDictionary[MemoryStore, Index] = WeakKeyDictionary()
+
+
+def index_of(store: Store, limit: int) -> Index:
+    """The index for a stage's store. Stages that share a store in memory share its index, for they are told of nothing by a log."""
+    if not isinstance(store, MemoryStore):
+        return Index(limit)
+    index = _indexes.get(store)
+    if index is None:
+        index = _indexes[store] = Index(limit)
+    index.limit = limit
+    return index
 
 
 def _place(entry_id: str) -> str:

@@ -25,7 +25,7 @@ from .checks import Checks, Same
 from .embedding import Embedder, EmbedFunction
 from .index import Found, Index, Known, check_limit
 from .question import Question, question_of
-from .shelf import Log, Shelf
+from .shelf import Log, Shelf, index_of
 
 if TYPE_CHECKING:
     from .index import Vector
@@ -96,8 +96,8 @@ class SemanticCache:
 
     def __post_init__(self) -> None:
         self._check()
-        index = Index(self.max_entries)
         store = self._store()
+        index = index_of(store, self.max_entries)
         log = None if isinstance(store, MemoryStore) else Log(store, index, self.max_entries)
         prices = self.prices or default_prices()
         embedder = Embedder(self.embed, prices, self.embed_timeout_s)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from builders import Ends, ask, server_error
 from pydantic import SecretStr
+from vectors import embed
 
 from glassway import CallOptions, Client, Pipeline
-from glassway.middlewares import Cache, Cost, Guardrails, Retry, Shadow, ShadowReport
+from glassway.middlewares import Cache, Cost, Guardrails, Retry, SemanticCache, Shadow, ShadowReport
 from glassway.middlewares.guardrails import Regex
 from glassway.pipeline.call import NO_OPTIONS
 from glassway.pipeline.errors import ConfigError, PlanError
@@ -220,6 +221,15 @@ async def test_a_cache_beside_says_what_it_would_have_answered() -> None:
     assert [report.result.verdict for report in setup.reports] == ["agreed", "would_answer"]
     assert setup.reports[1].result.differences == ("text",)
     assert setup.reports[1].record.facts["cache"].verdict == "hit"
+
+
+async def test_a_semantic_cache_beside_says_what_it_would_have_answered() -> None:
+    setup = Beside({"stage": [SemanticCache(embed, 0.8)]}, answers=[Scripted("one"), Scripted("two")])
+    await setup.ask("what is the capital of Italy")
+    await setup.clock.sleep(1)
+    assert (await setup.ask("what is the capital of Italy now")).text == "two"
+    await setup.pipeline.aclose()
+    assert [report.result.verdict for report in setup.reports] == ["agreed", "would_answer"]
 
 
 async def test_stages_may_be_tried_with_a_target() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -386,6 +387,28 @@ async def test_writers_at_once_lose_nothing(two_stores: list[Any]) -> None:
     reader = cached([Scripted("not seen")], store=two_stores[1], namespace=namespace, threshold=0.99)
     assert await asked(reader, *texts) == ["x"] * len(texts)
     await asyncio.gather(*(setup.pipeline.aclose() for setup in setups))
+
+
+async def test_other_settings_at_run_time_forget_nothing() -> None:
+    async with Client(Pipeline([SemanticCache(embed, 0.99)], FakeProvider(ANSWERS))) as client:
+        assert (await client.achat("fake-model", ONE)).text == "Rome."
+        client.update(semantic_cache={"threshold": 0.9})
+        assert (await client.achat("fake-model", NEAR)).text == "Rome."
+
+
+async def test_a_redis_that_dies_makes_misses_and_is_used_again_when_it_is_back(own_redis_server: Any) -> None:
+    setup = cached(store=RedisStore(own_redis_server.url, pause_s=0.01))
+    await asked(setup, ONE)
+    own_redis_server.kill()
+    assert await asked(setup, ONE) == ["second"]
+    assert setup.ends.records[-1].get(SEMANTIC).verdict == "error"
+    own_redis_server.restart()
+    until = time.monotonic() + 20
+    while verdicts(setup)[-1] == "error" and time.monotonic() < until:
+        await asked(setup, ONE)
+    assert await asked(setup, FAR, FAR) == ["third", "third"]
+    assert verdicts(setup)[-1] == "hit"
+    await setup.pipeline.aclose()
 
 
 async def test_metrics_and_the_gauge() -> None:
