@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .pipeline import errors
+    from .pipeline import errors, presets
     from .pipeline.billing import calculate_cost, estimate_cost
     from .pipeline.call import Call, CallOptions, Limits, Target
     from .pipeline.client import Client
@@ -54,7 +54,10 @@ if TYPE_CHECKING:
         update,
         use,
         vision,
+        with_fallback,
+        with_retry,
     )
+    from .pipeline.derived import create_router
     from .pipeline.facts import Slot, Trail
     from .pipeline.outcome import Outcome
     from .pipeline.pipeline import Pipeline
@@ -66,12 +69,21 @@ if TYPE_CHECKING:
     from .pipeline.telemetry import Telemetry
     from .pipeline.tokens import estimate_tokens
     from .pipeline.types import ChatChunk, ChatRequest, ChatResponse, Message, Request, Response, Usage
-    from .providers import Anthropic, OpenAI, OpenAICompatible, Simulated, provider
+    from .providers import (
+        Anthropic,
+        OpenAI,
+        OpenAICompatible,
+        Simulated,
+        list_providers,
+        provider,
+        provider_available,
+        provider_info,
+    )
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "pipeline": ("errors",),
+    "pipeline": ("errors", "presets"),
     "pipeline.billing": ("calculate_cost", "estimate_cost"),
     "pipeline.call": ("Call", "CallOptions", "Limits", "Target"),
     "pipeline.client": ("Client",),
@@ -112,7 +124,10 @@ _PLACES = {
         "update",
         "use",
         "vision",
+        "with_fallback",
+        "with_retry",
     ),
+    "pipeline.derived": ("create_router",),
     "pipeline.facts": ("Slot", "Trail"),
     "pipeline.outcome": ("Outcome",),
     "pipeline.pipeline": ("Pipeline",),
@@ -124,7 +139,16 @@ _PLACES = {
     "pipeline.telemetry": ("Telemetry",),
     "pipeline.tokens": ("estimate_tokens",),
     "pipeline.types": ("ChatChunk", "ChatRequest", "ChatResponse", "Message", "Request", "Response", "Usage"),
-    "providers": ("Anthropic", "OpenAI", "OpenAICompatible", "Simulated", "provider"),
+    "providers": (
+        "Anthropic",
+        "OpenAI",
+        "OpenAICompatible",
+        "Simulated",
+        "list_providers",
+        "provider",
+        "provider_available",
+        "provider_info",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names}
 
@@ -176,6 +200,7 @@ __all__ = [
     "calculate_cost",
     "chat",
     "completion",
+    "create_router",
     "default_client",
     "embedding",
     "errors",
@@ -184,11 +209,15 @@ __all__ = [
     "explain",
     "health",
     "image",
+    "list_providers",
     "load_config",
     "moderation",
     "observed",
     "parse",
+    "presets",
     "provider",
+    "provider_available",
+    "provider_info",
     "quick_setup",
     "register",
     "registry",
@@ -203,6 +232,8 @@ __all__ = [
     "use",
     "vision",
     "when_done",
+    "with_fallback",
+    "with_retry",
 ]
 
 
@@ -211,7 +242,7 @@ def __getattr__(name: str) -> Any:
     if place is None:
         raise AttributeError(f"module 'glassway' has no attribute {name!r}")
     module = import_module(f".{place}", __name__)
-    value = module.errors if name == "errors" else getattr(module, name)
+    value = import_module(f".{place}.{name}", __name__) if place == "pipeline" else getattr(module, name)
     globals()[name] = value
     return value
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..pipeline.pipeline import Pipeline
+    from ..pipeline.registry import Registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,11 @@ def findings_of(path: Path) -> Findings:
     try:
         config = load_config(path)
         pipeline = config.pipeline(telemetry=False)
+        registry = config.registry()
     except (ConfigError, PlanError) as error:
         return Findings(problems=tuple(dict.fromkeys([*_problems(path), error.message])))
-    return Findings(warnings=tuple(_strangers(config, pipeline)), advice=pipeline.explain().advice)
+    warnings = [*_strangers(config, pipeline), *_idle_groups(registry, pipeline), *_to_themselves(config)]
+    return Findings(warnings=tuple(warnings), advice=pipeline.explain().advice)
 
 
 def _problems(path: Path) -> Iterator[str]:
@@ -79,7 +82,12 @@ def _strangers(config: Config, pipeline: Pipeline) -> Iterator[str]:
     """Targets whose first part is the name of no provider: they would be taken for a bare model name."""
     known = frozenset(pipeline.providers)
     for where, target in _targets(config):
-        if "/" in target and target not in config.models and target.partition("/")[0] not in known:
+        if (
+            "/" in target
+            and target not in config.models
+            and not target.startswith("re:")
+            and target.partition("/")[0] not in known
+        ):
             first = next(iter(known))
             yield (
                 f"{where}: {target.partition('/')[0]!r} is no provider here (there are {', '.join(sorted(known))}); "
@@ -87,10 +95,48 @@ def _strangers(config: Config, pipeline: Pipeline) -> Iterator[str]:
             )
 
 
+def _idle_groups(registry: Registry, pipeline: Pipeline) -> Iterator[str]:
+    """Names that stand for several targets where nothing chooses."""
+    if "Router" not in pipeline.stages:
+        for name in registry.list():
+            if registry.group(name) is not None:
+                yield f"models.{name}.targets: no stage chooses among them. Put `router` into the pipeline, before `fallback` and `retry`."
+
+
+def _to_themselves(config: Config) -> Iterator[str]:
+    """Fallbacks to the only target that there is."""
+    models = {str(entry.get("target")) for entry in config.models.values()}
+    for where, target in _targets(config):
+        if ".fallback.targets" in where and len(models) == 1 and target in models:
+            yield f"{where}: {target!r} is where every named model goes already: a fallback to itself is skipped."
+
+
 def _targets(config: Config) -> Iterator[tuple[str, str]]:
     for name, entry in config.models.items():
-        yield f"models.{name}.target", entry["target"]
+        if "target" in entry:
+            yield f"models.{name}.target", entry["target"]
+        yield from _listed(entry.get("targets"), f"models.{name}.targets")
     for index, (name, settings) in enumerate(config.stages):
-        targets = settings.get("targets", ())
-        for place, target in enumerate(targets if isinstance(targets, Sequence) else ()):
-            yield f"pipeline[{index}].{name}.targets[{place}]", str(target)
+        path = f"pipeline[{index}].{name}"
+        yield from _listed(settings.get("targets"), f"{path}.targets")
+        for key in ("default", "fallback", "target"):
+            if isinstance(settings.get(key), str):
+                yield f"{path}.{key}", settings[key]
+        for place, rule in enumerate(_sequence(settings.get("rules"))):
+            if isinstance(rule, Mapping) and isinstance(rule.get("target"), str):
+                yield f"{path}.rules[{place}].target", rule["target"]
+        groups = settings.get("groups")
+        for group, given in groups.items() if isinstance(groups, Mapping) else ():
+            targets = given.get("targets") if isinstance(given, Mapping) else given
+            yield from _listed(targets, f"{path}.groups.{group}.targets")
+
+
+def _listed(targets: object, path: str) -> Iterator[tuple[str, str]]:
+    """Targets as people list them: names, or mappings with one."""
+    for place, target in enumerate(_sequence(targets)):
+        name = target.get("target") if isinstance(target, Mapping) else target
+        yield f"{path}[{place}]", str(name)
+
+
+def _sequence(value: object) -> Sequence[object]:
+    return value if isinstance(value, Sequence) and not isinstance(value, str) else ()

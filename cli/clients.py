@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ..pipeline.client import Client
 
-USUAL = {"pipeline": ["tracing", "cost", "retry"]}
+USUAL = {"pipeline": "minimal"}
 """The stack behind `glassway.chat`, in front of every vendor."""
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from .call import CallOptions
+from .errors import ConfigError
 from .params import Params, split_params
 from .pipeline import Pipeline
 from .portal import run_sync
@@ -32,10 +34,24 @@ class Asking:
         params: Mapping[str, Any],
     ) -> Params:
         """The request of a method's own `fields` and the caller's `params`, which may hold options too."""
-        target, defaults = self.registry.resolve(model)
-        further, options = split_params({**defaults, **params}, options)
+        target, further, options = self._named(model, params, options)
         given = {name: value for name, value in fields.items() if value is not None}
         return Params(kind(**{"model": target, **further, **given}), options)
+
+    def _named(
+        self, model: str, params: Mapping[str, Any], options: CallOptions
+    ) -> tuple[str, dict[str, Any], CallOptions]:
+        """What a model's name stands for: (target, fields, options). Raises `ConfigError` for a group where nothing chooses."""
+        target, defaults = self.registry.resolve(model)
+        fields, options = split_params({**defaults, **params}, options)
+        group = self.registry.group(target)
+        if group is not None:
+            if "Router" not in self.pipeline.stages:
+                raise ConfigError(
+                    f"{model!r} stands for several targets, and this pipeline has no stage that chooses. Put Router() into it, outside Fallback and Retry."
+                )
+            options = replace(options, route=group)
+        return target, fields, options
 
     def _reply(self, params: Params) -> Response | SyncStream[Any]:
         """The reply, for sync code."""

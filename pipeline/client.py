@@ -12,10 +12,11 @@ from .administration import Administration
 from .batches import Batches
 from .call import NO_OPTIONS, CallOptions
 from .counting import Counting
+from .derived import Derived
 from .dryrun import DryRun
 from .errors import ConfigError
 from .lookups import Lookups
-from .params import Params, chat_messages, split_params
+from .params import Params, chat_messages
 from .pictures import Pictures
 from .pipeline import Pipeline
 from .plan import Plan
@@ -32,7 +33,7 @@ ParsedT = TypeVar("ParsedT", bound=BaseModel)
 Messages = Sequence[Message | dict[str, Any]]
 
 
-class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Administration):
+class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Derived, Administration):
     """Calls a pipeline. Each method has an async twin with an `a` in front; both may be used on one client.
 
     Every method takes the request's fields (`temperature=`, `tools=`, fields that we do not know too), the call's options
@@ -214,8 +215,7 @@ class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Administrati
             raise TypeError(
                 f"messages: expected a list of messages, found {type(messages).__name__}. For one question there is chat()."
             )
-        target, defaults = self.registry.resolve(model)
-        fields, options = split_params({**defaults, **params}, options)
+        target, fields, options = self._named(model, params, options)
         return Params(ChatRequest(model=target, messages=tuple(messages), stream=stream, **fields), options)
 
     async def _send(self, params: Params) -> ChatResponse | Stream:

@@ -20,6 +20,7 @@ from typing import Any, Self
 from .client import Client
 from .errors import ConfigError, MissingExtraError
 from .pipeline import Pipeline
+from .presets import PRESETS
 from .registry import Registry
 from .stagenames import make_stage
 from .telemetry import Telemetry
@@ -37,6 +38,8 @@ class Config:
     stages: Sequence[tuple[str, Mapping[str, Any]]] = field(repr=False)
     timeout_s: float | None = 600.0
     attempts: int = 10
+    preset: str | None = None
+    """`pipeline: production` is the preset of that name with its usual settings."""
 
     @classmethod
     def read(cls, data: Any, environ: Mapping[str, str] | None = None) -> Self:
@@ -45,7 +48,12 @@ class Config:
         top = _mapping(filled, "the configuration")
         _known(top, _TOP, "")
         pipeline = top.get("pipeline", [])
-        if not isinstance(pipeline, Sequence) or isinstance(pipeline, str):
+        preset = pipeline if isinstance(pipeline, str) else None
+        if preset is not None and preset not in PRESETS:
+            raise ConfigError(
+                f"pipeline: expected a list of stages, found str {preset!r}. Known presets: {', '.join(PRESETS)}."
+            )
+        if preset is None and not isinstance(pipeline, Sequence):
             raise ConfigError(f"pipeline: expected a list of stages, found {type(pipeline).__name__}.")
         return cls(
             providers={
@@ -56,7 +64,8 @@ class Config:
                 name: _model(entry, f"models.{name}")
                 for name, entry in _mapping(top.get("models", {}), "models").items()
             },
-            stages=[_stage(entry, f"pipeline[{index}]") for index, entry in enumerate(pipeline)],
+            stages=[] if preset else [_stage(entry, f"pipeline[{index}]") for index, entry in enumerate(pipeline)],
+            preset=preset,
             timeout_s=_number(top.get("timeout_s", 600.0), "timeout_s"),
             attempts=_count(top.get("attempts", 10), "attempts"),
         )
@@ -70,6 +79,8 @@ class Config:
             for name, entry in self.providers.items()
         ]
         stages = [_made(f"pipeline.{name}", make_stage, name, settings) for name, settings in self.stages]
+        if self.preset is not None:
+            stages = list(PRESETS[self.preset]())
         return Pipeline(
             stages,
             providers=made or every_provider(),
@@ -81,8 +92,13 @@ class Config:
     def registry(self) -> Registry:
         """The models' names."""
         registry = Registry()
-        for name, entry in self.models.items():
-            registry.register(name, entry["target"], **entry.get("defaults", {}))
+        groups = {name: entry for name, entry in self.models.items() if "targets" in entry}
+        for name, entry in self.models.items():  # groups may name these
+            if name not in groups:
+                _made(f"models.{name}", registry.register, name, entry["target"], **entry.get("defaults", {}))
+        for name, entry in groups.items():
+            chosen = {"targets": entry["targets"], "strategy": entry["strategy"]}
+            _made(f"models.{name}", registry.register, name, **chosen, **entry["defaults"])
         return registry
 
     def client(self, *, telemetry: Telemetry | bool | None = None) -> Client:
@@ -150,10 +166,17 @@ def _model(entry: Any, path: str) -> Mapping[str, Any]:
     if isinstance(entry, str):
         return {"target": entry}
     found = _mapping(entry, path)
-    _known(found, ("target", "defaults"), path)
+    _known(found, ("target", "targets", "strategy", "defaults"), path)
+    defaults = _mapping(found.get("defaults", {}), f"{path}.defaults")
+    if "targets" in found:
+        if "target" in found:
+            raise ConfigError(f"{path}: expected target or targets, found both.")
+        return {"targets": found["targets"], "strategy": found.get("strategy"), "defaults": defaults}
     if not isinstance(found.get("target"), str):
         raise ConfigError(f"{path}.target: expected 'vendor/model', found {type(found.get('target')).__name__}.")
-    return {"target": found["target"], "defaults": _mapping(found.get("defaults", {}), f"{path}.defaults")}
+    if "strategy" in found:
+        raise ConfigError(f"{path}.strategy: chooses among targets. Give targets: [...].")
+    return {"target": found["target"], "defaults": defaults}
 
 
 def _stage(entry: Any, path: str) -> tuple[str, Mapping[str, Any]]:

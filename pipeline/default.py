@@ -48,11 +48,11 @@ def use(client: Client) -> Iterator[Client]:
 
 
 def _default_pipeline() -> Any:
-    from ..middlewares import Cost, Retry, Tracing
     from ..providers import every_provider
     from .pipeline import Pipeline
+    from .presets import minimal
 
-    return Pipeline([Tracing(), Cost(), Retry()], providers=every_provider())
+    return Pipeline(minimal(), providers=every_provider())
 
 
 def _forward(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     vision, avision = _typed.vision, _typed.avision
     run_tools, arun_tools = _typed.run_tools, _typed.arun_tools
     explain, batch = _typed.explain, _typed.batch
+    with_fallback, with_retry = _typed.with_fallback, _typed.with_retry
     stats, health, ahealth, update = _typed.stats, _typed.health, _typed.ahealth, _typed.update
 else:
     chat, achat = _forward(Client.chat), _forward(Client.achat)
@@ -91,6 +92,7 @@ else:
     vision, avision = _forward(Client.vision), _forward(Client.avision)
     run_tools, arun_tools = _forward(Client.run_tools), _forward(Client.arun_tools)
     explain, batch = _forward(Client.explain), _forward(Client.batch)
+    with_fallback, with_retry = _forward(Client.with_fallback), _forward(Client.with_retry)
     stats, health, ahealth = _forward(Client.stats), _forward(Client.health), _forward(Client.ahealth)
     update = _forward(Client.update)
 

@@ -83,6 +83,8 @@ class Pipeline:
         self._closed = False
         self._draining = False
         self._successor: Pipeline | None = None
+        self._borrowed: frozenset[int] = frozenset()
+        """Identities of parts that another pipeline closes."""
         self._in_flight = 0
         self._when_idle: Callable[[], object] | None = None
         self.statistics = Statistics()
@@ -321,7 +323,7 @@ class Pipeline:
                 return
             async with AsyncExitStack() as stack:  # closes what was opened, if one cannot be
                 for part in (*self._providers.values(), *(stage for _, stage in self._stages)):
-                    if hasattr(part, "aclose"):
+                    if hasattr(part, "aclose") and id(part) not in self._borrowed:
                         stack.push_async_callback(part.aclose)
                     if hasattr(part, "open"):
                         await part.open()
@@ -358,7 +360,26 @@ class Pipeline:
         """
         if self._closed or self._successor is not None:
             raise ConfigError("This pipeline is closed or has a successor. Change the one that takes calls.")
-        new = Pipeline(
+        new = self._like(stages, providers, timeout_s, attempts)
+        new.statistics = self.statistics
+        new._borrowed = self._borrowed  # noqa: SLF001 - of our own class
+        self._successor = new
+        return new
+
+    def beside(self, stages: Sequence[Middleware]) -> Pipeline:
+        """Another pipeline of the same providers and settings, with these stages. What both have, this one opens and closes. Raises `PlanError`."""
+        new = self._like(stages, None, None, None)
+        new._borrowed = frozenset(map(id, self._parts()))  # noqa: SLF001 - of our own class
+        return new
+
+    def _like(
+        self,
+        stages: Sequence[Middleware],
+        providers: Sequence[Provider] | None,
+        timeout_s: float | None,
+        attempts: int | None,
+    ) -> Pipeline:
+        return Pipeline(
             stages,
             providers=tuple(self._providers.values()) if providers is None else providers,
             telemetry=self._telemetry or False,
@@ -366,9 +387,6 @@ class Pipeline:
             timeout_s=self._timeout_s if timeout_s is None else timeout_s,
             attempts=self._attempts if attempts is None else attempts,
         )
-        new.statistics = self.statistics
-        self._successor = new
-        return new
 
     async def retire(self) -> None:
         """Wait for the calls under way, then close what the successor does not use."""

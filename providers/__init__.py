@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .aws import Bedrock
+    from .discovery import ModelInfo, ProviderInfo, list_providers, provider_available, provider_info
     from .google import Vertex
     from .http import Availability, HTTPProvider
     from .vendors import (
@@ -31,16 +32,28 @@ __all__ = [
     "Bedrock",
     "Gemini",
     "HTTPProvider",
+    "ModelInfo",
     "OpenAI",
     "OpenAICompatible",
+    "ProviderInfo",
     "Settings",
     "Simulated",
     "Vertex",
     "every_provider",
+    "list_providers",
     "provider",
+    "provider_available",
+    "provider_info",
 ]
 
-_HOMES = {**dict.fromkeys(("Availability", "HTTPProvider"), ".http"), "Vertex": ".google", "Bedrock": ".aws"}
+_HOMES = {
+    **dict.fromkeys(("Availability", "HTTPProvider"), ".http"),
+    **dict.fromkeys(
+        ("ModelInfo", "ProviderInfo", "list_providers", "provider_available", "provider_info"), ".discovery"
+    ),
+    "Vertex": ".google",
+    "Bedrock": ".aws",
+}
 
 
 def __getattr__(name: str) -> object:

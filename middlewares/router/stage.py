@@ -60,7 +60,7 @@ class Router:
     """Where calls go that nothing above holds for and that name no provider: a target, or a group."""
     fallback: str | None = None
     """A target that is put behind the rest of every route."""
-    board: Board = field(default_factory=Board)
+    board: Board = field(default_factory=Board, repr=False)
     """Live data on targets, for the strategies that go by it. Several routers may share one."""
     _routes: Routes = field(init=False, repr=False, compare=False)
 

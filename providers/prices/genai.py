@@ -108,3 +108,9 @@ def _each(price: ModelPrice, key: str) -> Decimal | None:
     if value is None:
         return None
     return (value.base if isinstance(value, TieredPrices) else value).scaleb(-3)
+
+
+def models_of(vendor: str) -> tuple[tuple[str, int | None], ...]:
+    """(name, context window) of the models that the data has in a vendor's own list; empty for one that it does not know."""
+    owner = _BY_ID.get(vendor)
+    return tuple((model.id, model.context_window) for model in owner.models) if owner is not None else ()

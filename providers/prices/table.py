@@ -97,6 +97,11 @@ def _context_tokens(provider: str | None, model: str) -> int | None:
     return None if found is None else found[0].context_window
 
 
+def vendor_of_prices(provider: str) -> str:
+    """The price data's name of a vendor of the catalogue."""
+    return _IDS.get(provider, provider) or provider
+
+
 def _place(provider: str | None, model: str) -> tuple[str | None, str]:
     """Whose prices hold, and the model's name there.
 

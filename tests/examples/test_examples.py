@@ -28,6 +28,7 @@ SAYS = {
     "pool.py": ("all: 2 of 2 in use, 4 waiting, pressure 70%", "after resize(6):", "0 waited", "drained: True", "refused: The pool 'all' is drained", "waited: 4 of 6"),
     "record_replay.py": ("recorded:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "3 exchanges, the key in them: False", "behind:\n  The capital of Italy is Rome. after ['rate_limited', 'ok'], $0.00012250", "the record says: played", "differs in: messages[0].content"),
     "routing.py": ("latency: quick/gpt-sim of", "rule: ('free users',) -> gpt-sim-mini", "function: ('by_task',) -> slow/gpt-sim", "one user stays: True", "explain: quick/gpt-sim by default"),
+    "named_groups.py": ("smart: simulated/gpt-sim-mini by cost", "router: ", "with_fallback: simulated/gpt-sim-mini after server_error", "Retry()", "ready: True"),
     "run_tools.py": ("the model answers: The tool returned:", "round 1: get_weather returned", "2 calls, $"),
     "semantic_cache.py": ("What is the capital of Italy? -> stored", "-> hit, similarity 0.9", "-> stored, similarity 0.", "saved $", "the embedding on the bill: semantic_cache_embedding", "checked 1 hits: 0 wrong, between 0% and 79%"),
     "shadow.py": ("the caller got: The capital of Italy is Rome.", "beside/claude-sim: agreed", "on the call's bill: 1 request", "guardrails: agreed", "guardrails would_refuse: secrets blocked"),

@@ -12,7 +12,7 @@ MODEL = "simulated/gpt-4o-mini"
 def test_they_are_the_methods_of_one_client() -> None:
     assert gw.default_client() is gw.default_client()
     assert gw.default_client().registry is gw.registry
-    assert list(gw.default_client().pipeline.stages) == ["Tracing", "Cost", "Retry"]
+    assert list(gw.default_client().pipeline.stages) == ["Tracing", "Cost", "Router", "Retry"]
 
 
 def test_they_work_without_any_key() -> None:
@@ -35,4 +35,4 @@ def test_they_know_the_registrys_names_and_explain_themselves() -> None:
         assert gw.explain("test-default", [{"role": "user", "content": "Hi"}]).target == MODEL
     finally:
         gw.unregister("test-default")
-    assert [stage.name for stage in gw.explain().stages] == ["Tracing", "Cost", "Retry"]
+    assert [stage.name for stage in gw.explain().stages] == ["Tracing", "Cost", "Router", "Retry"]
