@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from difflib import unified_diff
 from typing import TYPE_CHECKING, Any
@@ -100,13 +100,13 @@ def recorded_calls(entries: Sequence[Entry]) -> list[Recorded]:
 def pipeline_of(config: Config, cassette: Path, entries: Sequence[Entry], *, speed: float, live: bool) -> Pipeline:
     """The configuration's stages in front of its own providers (`live`), or of the cassette, which then sends nothing. Raises `ConfigError`, `PlanError`."""
     dropped = {"replay"} if live else {"replay", "record"}
-    stages = [(name, settings) for name, settings in config.stages if name not in dropped]
+    stages = [stage for _, stage in config.made_stages(but=dropped)]
     if live:
-        return replace(config, stages=stages).pipeline()
+        return config.pipeline(but=dropped)
     playing = {"path": str(cassette), "timing": speed, "ignore": [*VOLATILE, "target"]}
     names = list(config.providers) or list(dict.fromkeys(entry.attempt.get("provider", "none") for entry in entries))
     return Pipeline(
-        [make_stage(name, settings) for name, settings in (*stages, ("replay", playing))],
+        [*stages, make_stage("replay", playing)],
         providers=[_StandIn(name) for name in names],
         timeout_s=config.timeout_s,
         attempts=config.attempts,

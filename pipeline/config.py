@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -22,7 +22,8 @@ from .errors import ConfigError, MissingExtraError
 from .pipeline import Pipeline
 from .presets import PRESETS
 from .registry import Registry
-from .stagenames import make_stage
+from .stagenames import make_stage, snake
+from .stream import Middleware
 from .telemetry import Telemetry
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
@@ -70,24 +71,32 @@ class Config:
             attempts=_count(top.get("attempts", 10), "attempts"),
         )
 
-    def pipeline(self, *, telemetry: Telemetry | bool | None = None) -> Pipeline:
-        """The pipeline. Raises `ConfigError` and `PlanError`; nothing is opened yet."""
+    def pipeline(self, *, telemetry: Telemetry | bool | None = None, but: Collection[str] = ()) -> Pipeline:
+        """The pipeline, without the stages that are named in `but`. Raises `ConfigError` and `PlanError`; nothing is opened yet."""
         from ..providers import every_provider, provider
 
         made = [
             _made(f"providers.{name}", provider, entry.get("type", name), name=name, **_without(entry, "type"))
             for name, entry in self.providers.items()
         ]
-        stages = [_made(f"pipeline.{name}", make_stage, name, settings) for name, settings in self.stages]
-        if self.preset is not None:
-            stages = list(PRESETS[self.preset]())
         return Pipeline(
-            stages,
+            [stage for _, stage in self.made_stages(but=but)],
             providers=made or every_provider(),
             timeout_s=self.timeout_s,
             attempts=self.attempts,
             telemetry=telemetry,
         )
+
+    def made_stages(self, *, but: Collection[str] = ()) -> list[tuple[str, Middleware]]:
+        """The stages, with the names that a configuration has for them, without those named in `but`. Raises `ConfigError`."""
+        if self.preset is not None:
+            named = [(snake(type(stage).__name__), stage) for stage in PRESETS[self.preset]()]
+            return [(name, stage) for name, stage in named if name not in but]
+        return [
+            (name, _made(f"pipeline.{name}", make_stage, name, settings))
+            for name, settings in self.stages
+            if name not in but
+        ]
 
     def registry(self) -> Registry:
         """The models' names."""
