@@ -150,7 +150,7 @@ class Shadow:
             if hasattr(stage, "open"):
                 await stage.open()
         if self._purse is not None:  # else the first shadow reads them
-            await asyncio.to_thread(self._tried.prices.load)
+            await self._desk.load(self._tried.prices)
 
     async def aclose(self) -> None:
         """Wait for the shadows under way, for `flush_s`; then end them and close the stages."""

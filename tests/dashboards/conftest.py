@@ -209,6 +209,7 @@ async def _rare_calls(tour: Pipeline, rare: Pipeline, number: int) -> None:
 async def _kept_calls(kept: Pipeline) -> None:
     """To a group of targets, played from the second time on; and to one that is broken."""
     await asyncio.gather(*(kept.send(_ask("smart", text="Hi")) for _ in range(2)))
+    await kept.send(_ask("smart", text="Hi"), CallOptions(cache={"no_cache": True, "no_store": True}))
     with suppress(InternalServerError, CircuitOpen):
         await kept.send(_ask("box/broken", text="Hi"))
 
