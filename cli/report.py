@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ..pipeline.facts import CACHE, COST, GUARDRAILS, TRANSLATION
+from ..pipeline.facts import CACHE, COST, GUARDRAILS, SEMANTIC, TRANSLATION
 from .timeline import milliseconds
 
 if TYPE_CHECKING:
@@ -86,6 +86,13 @@ def _facts(record: Record) -> Iterator[Line]:
     cache = record.get(CACHE)
     if cache is not None:
         yield "cache", " ".join(filter(None, (cache.verdict, f"({cache.reason})" if cache.reason else "")))
+    similar = record.get(SEMANTIC)
+    if similar is not None:
+        cosine = f"similarity {similar.similarity:.3f}" if similar.similarity is not None else ""
+        yield (
+            "similar",
+            " ".join(filter(None, (similar.verdict, cosine, f"({similar.reason})" if similar.reason else ""))),
+        )
     verdicts = record.get(GUARDRAILS)
     if verdicts:
         yield "guardrails", _verdicts(verdicts)

@@ -14,9 +14,24 @@ import httpx
 import pytest
 from prometheus_client import generate_latest
 from pydantic import SecretStr
+from vectors import embed
 
 from glassway import CallOptions, ChatRequest, Client, OpenAI, Pipeline, Stream
-from glassway.middlewares import Cache, Callbacks, Cost, Fallback, Guardrails, Record, Replay, Retry, Timeout, Tracing
+from glassway.middlewares import (
+    Cache,
+    Callbacks,
+    Cost,
+    Defaults,
+    Fallback,
+    Guardrails,
+    Record,
+    Replay,
+    Retry,
+    SemanticCache,
+    Shadow,
+    Timeout,
+    Tracing,
+)
 from glassway.pipeline.errors import GlasswayError
 from glassway.testing.telemetry import RecordedTelemetry, record_telemetry
 
@@ -128,7 +143,11 @@ def client(sinks: Sinks, answer: Answer) -> Client:
         ),
         Cost(),
         Guardrails(["secrets"]),
+        Defaults(set={"temperature": 0}, system_prefix="Be brief."),
         Cache(store=f"disk:{sinks.folder / 'cache'}"),
+        SemanticCache(embed, store=f"disk:{sinks.folder / 'semantic'}"),
+        Shadow("openai/shadow", share=1, on_result=[lambda report: sinks.add("shadow", report.record.to_dict())]),
+        Shadow(stage=Guardrails(["secrets"]), name="stages", share=1),
         Fallback(["openai/other"]),
         Retry(attempts=2, initial_s=0, maximum_s=0),
         Timeout(total_s=30),
