@@ -79,6 +79,7 @@ async def run_ending(
     before = asyncio.all_tasks()
     pipeline = Pipeline([seen, *stages()], provider, clock=clock, telemetry=telemetry)  # type: ignore[arg-type]  # a Telemetry or None
     async with _closing(pipeline):
+        await pipeline.open()  # some stages open in a thread, which a clock that stands still does not wait for
         await _play(ending, pipeline, clock)
         await _settle()
         held = (provider.open_streams, pipeline.in_flight)

@@ -75,6 +75,13 @@ async def test_either_name_of_the_output_limit_is_an_answer_to_a_default_for_the
     assert (sent(setup).max_tokens, sent(setup).max_completion_tokens) == (None, 7)
 
 
+async def test_two_rules_that_name_the_output_limit_differently_say_it_once() -> None:
+    rules = [{"set": {"max_tokens": 7}}, {"set": {"max_completion_tokens": 9}}]
+    setup = make([Defaults(rules=rules)])
+    await setup.answer()
+    assert (sent(setup).max_tokens, sent(setup).max_completion_tokens) == (7, None)
+
+
 async def test_a_forced_output_limit_is_the_only_one() -> None:
     setup = make([Defaults(force={"max_tokens": 100})])
     await setup.answer(max_completion_tokens=7)
