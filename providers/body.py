@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from ..pipeline.errors import APIConnectionError, APITimeoutError, ResponseValidationError, StreamInterruptedError
+from ..pipeline.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    ResponseValidationError,
+    StreamInterruptedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,6 +39,7 @@ class Body:
         self._stream = response.stream
         self._max_bytes = max_bytes
         self._read_bytes = 0
+        self._ended = False
         compressed = self.headers.get("content-encoding", "identity") != "identity"
         self._parts = _pieces(response, compressed=compressed)
 
@@ -40,29 +47,38 @@ class Body:
         """The next piece; empty at the end."""
         try:
             async for part in self._parts:
-                if not part:
-                    continue
-                self._read_bytes += len(part)
-                if self._read_bytes > self._max_bytes:
-                    raise ResponseValidationError(
-                        f"Expected at most {self._max_bytes} bytes, found more. Raise max_response_bytes if that is right.",
-                        retryable=False,
-                    )
-                return part
-        except httpx.DecodingError as error:
-            raise ResponseValidationError(
-                "Expected a compressed body, found one that cannot be decompressed."
-            ) from error
-        except httpx.TransportError as error:
-            raise connection_error(error, self._response.request.url) from error
+                if part:
+                    self._count(part)
+                    return part
+        except (httpx.DecodingError, httpx.TransportError) as error:
+            raise self._as_ours(error) from error
+        self._ended = True
         return b""
 
     async def read(self) -> bytes:
         """All of it."""
         parts: list[bytes] = []
-        while part := await self.next():
-            parts.append(part)
+        try:
+            async for part in self._parts:
+                self._count(part)
+                parts.append(part)
+        except (httpx.DecodingError, httpx.TransportError) as error:
+            raise self._as_ours(error) from error
+        self._ended = True
         return b"".join(parts)
+
+    def _count(self, part: bytes) -> None:
+        self._read_bytes += len(part)
+        if self._read_bytes > self._max_bytes:
+            raise ResponseValidationError(
+                f"Expected at most {self._max_bytes} bytes, found more. Raise max_response_bytes if that is right.",
+                retryable=False,
+            )
+
+    def _as_ours(self, error: httpx.DecodingError | httpx.TransportError) -> APIError:
+        if isinstance(error, httpx.DecodingError):
+            return ResponseValidationError("Expected a compressed body, found one that cannot be decompressed.")
+        return connection_error(error, self._response.request.url)
 
     async def start(self) -> bytes:
         """All of it, or the first mebibyte: enough of an error. A connection that breaks ends it."""
@@ -77,7 +93,7 @@ class Body:
     async def aclose(self) -> None:
         """Let go of the connection. May be called more than once, also while another task reads: that one then fails."""
         parts: object = self._parts
-        if parts is not self._stream and hasattr(self._parts, "aclose"):
+        if not self._ended and parts is not self._stream and hasattr(self._parts, "aclose"):
             with suppress(RuntimeError):  # the other task is inside it; closing the stream ends that
                 await self._parts.aclose()
         if not self._response.is_closed and isinstance(self._stream, httpx.AsyncByteStream):

@@ -14,9 +14,10 @@ from ..pipeline.call import NO_OPTIONS, Call
 from ..pipeline.errors import APIError, BadRequestError, ConfigError, ResponseValidationError
 from ..pipeline.parts import PartLimits
 from ..pipeline.stream import Reply, Stream
-from .addressing import Address, authorization, lower_names, masked_headers, masked_url, port_of
+from .addressing import Address, lower_names, masked_headers, masked_url
 from .body import Body, BodySource, connection_error
 from .codec import CountsTokens, Encoded
+from .heads import Heads, request_of
 from .models import model_ids
 from .request_id import request_id
 from .translation import checked_policy
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..pipeline.types import ChatRequest
     from .catalogue import Row
     from .codec import Codec
+    from .heads import Head
 
 MAX_RESPONSE_BYTES = 64 << 20
 CONNECT_S = 10.0
@@ -90,6 +92,7 @@ class HTTPProvider:
             **row.headers,
             **lower_names(headers or {}),
         }
+        self._heads = Heads(row, self._headers)
         self._transports = Transports(transport, fast=fast)
         self._max_response_bytes = max_response_bytes
         self._connect_s = connect_s
@@ -105,10 +108,10 @@ class HTTPProvider:
     async def __call__(self, call: Call) -> Reply:
         """Send the request. A stream is returned when its first chunks are there: what fails before is raised here."""
         encoded = encoded_by(self.codec, call, self.name, self._translation)
-        url = self._address.place(call, encoded.path)
-        request = _request(encoded, url, self._all_headers(call, encoded), self._timeouts(call))
+        head = self._head(call, encoded)
+        request = request_of(encoded, head, self._timeouts(call), self._more_headers(call))
         await self._sign(request, call)
-        self._note_request(call, request)
+        self._note_request(call, request, head)
         body = await self._send(request)
         try:
             self._note_answer(call, body)
@@ -159,9 +162,9 @@ class HTTPProvider:
         error = self.codec.error(body.status_code, body.headers, await body.start())
         return self._address.without_secrets(error, call)
 
-    def _note_request(self, call: Call, request: httpx.Request) -> None:
+    def _note_request(self, call: Call, request: httpx.Request, head: Head) -> None:
         if (attempt := call.attempt) is not None:
-            attempt.server_address, attempt.server_port = request.url.host, port_of(request.url)
+            attempt.server_address, attempt.server_port = head.host, head.port
             attempt.http_method = request.method
             attempt.vendor = self.row.name
 
@@ -176,19 +179,27 @@ class HTTPProvider:
         """Add what can only be said of the whole request. Nothing here: most vendors want a key, which has its header."""
 
     def _timeouts(self, call: Call) -> dict[str, float | None]:
-        remaining_s = call.remaining_s()
-        connect_s = min(limit for limit in (self._connect_s, call.limits.connect_s, remaining_s) if limit is not None)
+        remaining_s, limit_s, connect_s = call.remaining_s(), call.limits.connect_s, self._connect_s
+        if limit_s is not None and limit_s < connect_s:
+            connect_s = limit_s
+        if remaining_s is not None and remaining_s < connect_s:
+            connect_s = remaining_s
         return {"connect": connect_s, "read": None, "write": None, "pool": remaining_s}
 
+    def _head(self, call: Call, encoded: Encoded) -> Head:
+        url = self._address.place(call, encoded.path)
+        return self._heads.head(encoded, url, self._address.key(call), stream=call.request.stream)
+
+    def _more_headers(self, call: Call) -> dict[str, str] | None:
+        """What this call alone adds to its head."""
+        parent, own = traceparent(call), call.options.headers
+        if parent is None and not own:
+            return None
+        return {**({} if parent is None else {"traceparent": parent}), **lower_names(own)}
+
     def _all_headers(self, call: Call, encoded: Encoded) -> dict[str, str]:
-        headers = {**self._headers, **encoded.headers, **authorization(self.row, self._address.key(call))}
-        if "accept" not in encoded.headers:
-            headers["accept"] = "text/event-stream" if call.request.stream else "application/json"
-        if (parent := traceparent(call)) is not None:
-            headers["traceparent"] = parent
-        if call.options.headers:
-            headers.update(lower_names(call.options.headers))
-        return headers
+        named = self._heads.named(encoded, self._address.key(call), stream=call.request.stream)
+        return {**named, **(self._more_headers(call) or {})}
 
     def preview(self, call: Call) -> dict[str, Any]:
         """What would be sent: method, URL, headers and JSON body, with credentials masked. Dispatches nothing."""
@@ -205,11 +216,12 @@ class HTTPProvider:
     async def list_models(self) -> tuple[str, ...]:
         """The ids of the vendor's models, in its order. Raises like a call does; waits at most three times `connect_s`."""
         url = self._address.place(None, self.row.models_path)
-        headers = {**self._headers, **authorization(self.row, self._address.key()), "accept": "application/json"}
+        asking = Encoded("GET", "", b"")
+        head = self._heads.head(asking, url, self._address.key(), stream=False)
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._connect_s)
         try:
             async with asyncio.timeout(3 * self._connect_s):
-                request = _request(Encoded("GET", "", b""), url, headers, timeouts)
+                request = request_of(asking, head, timeouts)
                 await self._sign(request, None)
                 return await self._models(request)
         except TimeoutError as error:
@@ -226,14 +238,14 @@ class HTTPProvider:
             )
         call = Call.start(request, options=options, known=frozenset({self.name}), timeout_s=3 * self._connect_s)
         encoded = self.codec.encode_count(call)
-        url = self._address.place(call, encoded.path)
+        head = self._head(call, encoded)
         try:
             async with asyncio.timeout(call.remaining_s()):
-                asked = _request(encoded, url, self._all_headers(call, encoded), self._timeouts(call))
+                asked = request_of(encoded, head, self._timeouts(call), self._more_headers(call))
                 await self._sign(asked, call)
                 return self.codec.decode_count(await self._good_answer(asked, call))
         except TimeoutError as error:
-            raise connection_error(error, url) from error
+            raise connection_error(error, head.url) from error
 
     async def _good_answer(self, request: httpx.Request, call: Call) -> bytes:
         body = await self._send(request)
@@ -269,21 +281,6 @@ class HTTPProvider:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, base_url={self._address.shown!r})"
-
-
-def _request(
-    encoded: Encoded, url: httpx.URL, headers: Mapping[str, str], timeouts: Mapping[str, float | None]
-) -> httpx.Request:
-    framing = {"host": url.netloc.decode("ascii")}
-    if encoded.content:
-        framing["content-length"] = str(len(encoded.content))
-    # a stream of our own instead of `content=`: httpx then adds nothing and looks for nothing (8 us less)
-    stream = httpx.ByteStream(encoded.content)
-    request = httpx.Request(
-        encoded.method, url, headers={**framing, **headers}, stream=stream, extensions={"timeout": timeouts}
-    )
-    request.read()
-    return request
 
 
 def _shown(encoded: Encoded) -> Any:

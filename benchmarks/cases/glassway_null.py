@@ -13,7 +13,7 @@ from glassway import Client, OpenAI, Pipeline
 
 
 class NullTransport(httpx.AsyncBaseTransport):
-    """No I/O: the same bytes as the upstream sends, at once."""
+    """No I/O: the same bytes as the upstream sends, at once, handed over as transports do it: as a stream."""
 
     def __init__(self, stream: bool) -> None:
         head, _, body = (stream_answer() if stream else unary_answer()).partition(b"\r\n\r\n")
@@ -21,7 +21,7 @@ class NullTransport(httpx.AsyncBaseTransport):
         self.headers = [tuple(line.split(b": ", 1)) for line in head.split(b"\r\n")[1:] if b"ransfer" not in line]
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers=self.headers, content=self.body, request=request)
+        return httpx.Response(200, headers=self.headers, stream=httpx.ByteStream(self.body))
 
 
 def _dechunked(body: bytes) -> bytes:

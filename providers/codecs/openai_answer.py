@@ -59,7 +59,7 @@ def normalised(data: Json, dialect: Dialect) -> Json:
             data.pop(name, None)
     if isinstance(created := data.get("created"), float):
         data["created"] = int(created)
-    data["usage"] = usage_of(data.get("usage"))
+    data["usage"] = _counts(data.get("usage"))
     data["choices"] = [_choice(choice, dialect, place) for place, choice in enumerate(data["choices"])]
     return data
 
@@ -136,21 +136,30 @@ def _block(detail: Json, place: int, dialect: Dialect) -> Json:
 
 def usage_of(counts: Any) -> Usage | None:
     """Token counts with OpenAI's meaning, whatever the vendor calls them and leaves out of them."""
+    usage = _counts(counts)
+    return None if usage is None else Usage.model_validate(usage)
+
+
+def _counts(counts: Any) -> Json | None:
     if not isinstance(counts, dict):
         return None
     usage: Json = {name: value for name, value in counts.items() if value is not None}
     _note_cached(usage)
     _complete_sums(usage)
-    return Usage.model_validate(usage)
+    return usage
+
+
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+"""DeepSeek; Mistral; Together and the Hugging Face router."""
 
 
 def _note_cached(usage: Json) -> None:
-    # DeepSeek; Mistral; Together and the Hugging Face router
-    named = (usage.get(name) for name in ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"))
-    cached = next((value for value in named if value is not None), None)
-    details = usage.get("prompt_tokens_details") or {}
-    if cached is not None and details.get("cached_tokens") is None:
-        usage["prompt_tokens_details"] = {**details, "cached_tokens": cached}
+    for name in _CACHED:
+        if name in usage:
+            details = usage.get("prompt_tokens_details") or {}
+            if details.get("cached_tokens") is None:
+                usage["prompt_tokens_details"] = {**details, "cached_tokens": usage[name]}
+            return
 
 
 def _complete_sums(usage: Json) -> None:
