@@ -299,7 +299,7 @@ class Call:
     def with_limits(self, limits: Limits) -> Call:
         """The same call with tighter limits for each attempt; a limit that is None, or looser, changes nothing."""
         view = self._view()
-        view.limits = Limits(*map(_tighter, self.limits, limits))
+        view.limits = limits if self.limits is NO_LIMITS else Limits(*map(_tighter, self.limits, limits))
         return view
 
     def because(self, reason: Reason) -> Call:

@@ -180,7 +180,9 @@ class Statistics:
             self._target(record).add(record)
             for attempt in record.attempts:
                 if attempt.error != "cancelled":
-                    recent = self._recent.setdefault(attempt.provider, _Recent())
+                    recent = self._recent.get(attempt.provider)
+                    if recent is None:
+                        recent = self._recent[attempt.provider] = _Recent()
                     recent.ends.append(attempt.error if attempt.error in ITS_FAULT else None)
 
     def snapshot(self) -> Stats:
@@ -196,7 +198,10 @@ class Statistics:
 
     def _target(self, record: Record) -> Totals:
         name = f"{record.provider}/{record.model}" if record.provider else str(record.model)
-        if name not in self._by_target and (len(self._by_target) >= MOST_TARGETS or record.fault == "caller"):
+        found = self._by_target.get(name)
+        if found is not None:
+            return found
+        if len(self._by_target) >= MOST_TARGETS or record.fault == "caller":
             name = "other"  # made-up names of callers take nobody's place
         return self._by_target.setdefault(name, Totals())
 

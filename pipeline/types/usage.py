@@ -61,14 +61,17 @@ class Usage(BaseModel):
 
     def anomalies(self) -> tuple[str, ...]:
         """Which invariants do not hold, by name; empty when the counts are consistent."""
-        checks = {
-            "cached_exceeds_prompt": self.cached_tokens + self.cache_write_tokens > self.prompt_tokens,
-            "reasoning_exceeds_completion": self.reasoning_tokens > self.completion_tokens,
-            "total_is_not_the_sum": bool(self.total_tokens)
-            and self.total_tokens != self.prompt_tokens + self.completion_tokens,
-            "negative": min(self.prompt_tokens, self.completion_tokens, self.total_tokens) < 0,
-        }
-        return tuple(name for name, broken in checks.items() if broken)
+        prompt, completion, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
+        found = []
+        if self.cached_tokens + self.cache_write_tokens > prompt:
+            found.append("cached_exceeds_prompt")
+        if self.reasoning_tokens > completion:
+            found.append("reasoning_exceeds_completion")
+        if total and total != prompt + completion:
+            found.append("total_is_not_the_sum")
+        if prompt < 0 or completion < 0 or total < 0:
+            found.append("negative")
+        return tuple(found)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: only what was set."""
