@@ -200,6 +200,16 @@ CACHE = Row(
             },
         ),
         Panel(
+            "Identical calls",
+            "Calls per second that passed `Deduplicate`: `led` asked, `followed` got another's answer. Much `alone`: answers take longer than "
+            "`wait_s`, or cannot be had in the form that was asked for.",
+            "cps",
+            (Query(or_zero(rate(names.DEDUPLICATION, by=(names.L_ROLE,)), names.L_ROLE), legend(names.L_ROLE)),),
+            "stack",
+            24,
+            colours={"led": QUIET, "followed": GOOD, "alone": FAIR},
+        ),
+        Panel(
             "Hit ratio",
             "Hits and shared answers among the calls that asked the cache. If it falls after a release, something in the "
             "request now differs every time (a date, an id): `explain` shows what is in the key.",

@@ -8,6 +8,7 @@ from .callbacks import Callbacks, CallEvent
 from .cassette import Record, Replay
 from .circuit_breaker import CircuitBreaker, CircuitChange
 from .cost import Cost
+from .deduplicate import Deduplicate
 from .defaults import Defaults, DefaultsRule
 from .fallback import Fallback, FallbackTarget
 from .faults import FaultRule, Faults
@@ -33,6 +34,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitChange",
     "Cost",
+    "Deduplicate",
     "Defaults",
     "DefaultsRule",
     "Fallback",

@@ -436,6 +436,16 @@ class Pooled(NamedTuple):
     waited_s: float = 0.0
 
 
+class Deduplicated(NamedTuple):
+    """What became of a call that identical ones may be under way with."""
+
+    role: Literal["led", "followed", "alone"]
+    """It asked for all; it got another's answer; it waited in vain, or the answer could not be had in its form, and asked for itself."""
+    where: Literal["", "process", "store"] = ""
+    """Whose answer it got: a call's of this process; one that was left in the store."""
+    waited_s: float = 0.0
+
+
 FaultKind = Literal[
     "rate_limit",
     "server_error",
@@ -566,6 +576,7 @@ CIRCUITS: Trail[CircuitNoted] = Trail("circuits", "What circuit breakers did.")
 SHADOWS: Trail[ShadowBegun] = Trail("shadows", "Shadows that were wanted beside this call.")
 SHADOW: Slot[Shadowed] = Slot("shadow", "What this shadow would have done.")
 POOLS: Trail[Pooled] = Trail("pools", "What pools of places did.")
+DEDUPLICATION: Slot[Deduplicated] = Slot("deduplication", "Whether the call asked for others, or got another's answer.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

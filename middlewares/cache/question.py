@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...pipeline.answers import Answer, incomplete, reply_of, take_chunks, trace_id_of
+from ...pipeline.answers.flight import Flight, Landed, Word
 from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, CacheVerdict
 from ...pipeline.outcome import outcome_of
 from ...pipeline.stream import Handler, Reply, Stream
 from ...pipeline.types import ChatChunk
-from .flight import Flight, Landed, Word
 from .shelf import Shelf
 
 

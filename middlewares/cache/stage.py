@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import ClassVar
 
 from ...pipeline.answers import Controls, answer_key, check_ttl, controls_of, reply_of
+from ...pipeline.answers.flight import Flights, Landed
 from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
 from ...pipeline.facts import CACHE, CacheVerdict
@@ -16,7 +17,6 @@ from ...pipeline.plan import Rule
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import Operation
 from ...stores import Store, make_store
-from .flight import Flights, Landed
 from .question import Question
 from .shelf import Shelf
 

@@ -9,6 +9,7 @@ from ..facts import (
     CACHE,
     CIRCUITS,
     COST,
+    DEDUPLICATION,
     DEFAULTS,
     FALLBACKS,
     FAULTS,
@@ -220,6 +221,8 @@ class CallMetrics:
             book.add(names.POOLS, (pool, pooled.verdict))
             if pooled.waited_s:
                 book.add(names.POOL_WAIT, (pool,), pooled.waited_s)
+        if DEDUPLICATION.name in facts:
+            book.add(names.DEDUPLICATION, (facts[DEDUPLICATION.name].role,))
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

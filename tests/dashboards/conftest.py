@@ -27,6 +27,7 @@ from glassway.middlewares import (
     Cache,
     CircuitBreaker,
     Cost,
+    Deduplicate,
     Defaults,
     Fallback,
     FaultRule,
@@ -151,6 +152,7 @@ class Load:
                 RateLimit(limits=[Limit(requests=1, per_s=0.1)], max_wait_s=5),
                 Budget(usd=100, unpriced="allow"),
                 Defaults(set={"temperature": 0}),
+                Deduplicate(),
                 SemanticCache(_embed, check_share=1),
                 Shadow("openai/gpt-4o-mini", share=1, flush_s=0),
                 Shadow("box/of-no-price", share=1, most_usd=1),
@@ -210,6 +212,7 @@ async def _kept_calls(kept: Pipeline) -> None:
     """To a group of targets, played from the second time on; and to one that is broken."""
     await asyncio.gather(*(kept.send(_ask("smart", text="Hi")) for _ in range(2)))
     await kept.send(_ask("smart", text="Hi"), CallOptions(cache={"no_cache": True, "no_store": True}))
+    await asyncio.gather(*(kept.send(_ask("smart", text=text)) for text in ("Hi", "Ho", "Hi")))
     with suppress(InternalServerError, CircuitOpen):
         await kept.send(_ask("box/broken", text="Hi"))
 

@@ -17,6 +17,7 @@ SAYS = {
     "circuit_breaker.py": ("1: backup/claude-sim after main/gpt-sim overloaded", "4: backup/claude-sim after nothing", "main/gpt-sim is open after 3 failures", "health: degraded, {'main/gpt-sim': 'open'}", "main/gpt-sim is closed", "back: main/gpt-sim"),
     "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
     "defaults.py": ("completed: temperature=0.2 max_tokens=400 user=team-a", "system: Be brief.", "temperature: set by own", "max_tokens: capped by free tier", "user: forced by own"),
+    "deduplicate.py": ("led: $0.0001", "followed: $0", "one request was sent, for 5 calls", "another tenant asks for itself: led", "within the window: followed"),
     "embeddings.py": ("3 vectors of 256 numbers", "cache hit, $0", "nearest: the cat sleeps on the sofa", "5000 texts went out in 3 requests"),
     "fallback.py": ("#1 first: main/gpt-sim 503 overloaded", "#3 fallback: backup/claude-sim 200 ok", "moved from main/gpt-sim"),
     "faults.py": ("log: The stage Faults is on", "calm: The capital of Italy is Rome. after main rate_limited, main rate_limited, main ok", "outage: The capital of Italy is Rome. after main overloaded", "on purpose:", "streams: stream_interrupted"),

@@ -12,8 +12,8 @@ import pytest
 from pydantic import SecretStr
 
 from glassway.middlewares.cache import Cache
-from glassway.middlewares.cache.flight import Flights
 from glassway.pipeline.answers import answer_key
+from glassway.pipeline.answers.flight import Flights
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, AuthenticationError, ConfigError, InternalServerError, PlanError
 from glassway.pipeline.facts import FALLBACKS, FellBack

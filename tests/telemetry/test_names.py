@@ -55,6 +55,7 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "store_failures": facts.StoreFailed,
         "circuits": facts.CircuitNoted,
         "pools": facts.Pooled,
+        "deduplication": facts.Deduplicated,
         "limits": facts.Limited,
         "budgets": facts.Budgeted,
         "route": facts.Route,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, NamedTuple
 
-from ...pipeline.answers import Answer
-from ...pipeline.outcome import Outcome
+from ..outcome import Outcome
+from .entry import Answer
 
 _PATIENCE = 2
 """After so many failed leaders the followers stop queueing behind each other and go on side by side."""
