@@ -28,7 +28,9 @@ async def ask(store: Store, number: int, *, takes_s: float) -> list[int]:
     if not _made:
         provider = FakeProvider([Scripted(text="The one answer.", delay_s=takes_s)])
         stage = Deduplicate(store=store, window_s=60)
-        _made.update(provider=provider, stage=stage, stack=Pipeline([stage], provider, telemetry=False), told=iter([True]))
+        _made.update(
+            provider=provider, stage=stage, stack=Pipeline([stage], provider, telemetry=False), told=iter([True])
+        )
     stream = number % 2 == 0
     request = ChatRequest(model="fake/m", messages=(Message(role="user", content="Hi"),), stream=stream)
     reply = await _made["stack"].send(request)

@@ -148,6 +148,7 @@ ORDER = (
     "Budget",
     "Guardrails",
     "Defaults",
+    "Deduplicate",
     "Cache",
     "SemanticCache",
     "Shadow of a target",
