@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
 from glassway.middlewares import (
+    Batch,
     Budget,
     Cache,
     Callbacks,
@@ -122,6 +123,7 @@ STAGES: dict[str, Case] = {
     "CircuitBreaker": Case(CircuitBreaker),
     "Pool": Case(lambda: Pool(size=100)),
     "Deduplicate": Case(Deduplicate, fresh=True),
+    "Batch, passed by": Case(Batch),
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
     "Fallback, mending streams": Case(lambda: Fallback(["openai/gpt-4.1-mini"], mid_stream="continue")),
     "Faults, none due": Case(lambda: Faults([FaultRule("cut", target="other/*"), FaultRule("stall", tenant="nobody")])),

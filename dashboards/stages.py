@@ -206,8 +206,18 @@ CACHE = Row(
             "cps",
             (Query(or_zero(rate(names.DEDUPLICATION, by=(names.L_ROLE,)), names.L_ROLE), legend(names.L_ROLE)),),
             "stack",
-            24,
+            12,
             colours={"led": QUIET, "followed": GOOD, "alone": FAIR},
+        ),
+        Panel(
+            "Embeddings sent together",
+            "Embeddings calls per second that went out with others: `sent` carried them, `joined` was carried. Much `alone`: inputs are refused, "
+            "and every request is sent twice.",
+            "cps",
+            (Query(or_zero(rate(names.BATCH, by=(names.L_BATCH,)), names.L_BATCH), legend(names.L_BATCH)),),
+            "stack",
+            12,
+            colours={"sent": QUIET, "joined": GOOD, "alone": FAIR},
         ),
         Panel(
             "Hit ratio",

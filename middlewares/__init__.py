@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .batch import Batch
 from .budget import Budget, BudgetOf, BudgetWarning
 from .cache import Cache
 from .callbacks import Callbacks, CallEvent
@@ -25,6 +26,7 @@ from .timeout import Timeout
 from .tracing import Tracing
 
 __all__ = [
+    "Batch",
     "Budget",
     "BudgetOf",
     "BudgetWarning",

@@ -446,6 +446,18 @@ class Deduplicated(NamedTuple):
     waited_s: float = 0.0
 
 
+class Batched(NamedTuple):
+    """How an embeddings call went out together with others."""
+
+    role: Literal["sent", "joined", "alone"]
+    """It sent for all; another sent for it; it was sent for itself after all, for the whole was refused."""
+    requests: int
+    """Requests that went out as one."""
+    waited_s: float = 0.0
+    sender: str = ""
+    """The id of the call that sent, and that has the attempt and the bill of all."""
+
+
 FaultKind = Literal[
     "rate_limit",
     "server_error",
@@ -577,6 +589,7 @@ SHADOWS: Trail[ShadowBegun] = Trail("shadows", "Shadows that were wanted beside 
 SHADOW: Slot[Shadowed] = Slot("shadow", "What this shadow would have done.")
 POOLS: Trail[Pooled] = Trail("pools", "What pools of places did.")
 DEDUPLICATION: Slot[Deduplicated] = Slot("deduplication", "Whether the call asked for others, or got another's answer.")
+BATCH: Slot[Batched] = Slot("batch", "How an embeddings call went out together with others.")
 STORE_FAILURES: Trail[StoreFailed] = Trail("store_failures", "Stages that could not reach their store.")
 FAULTS: Trail[FaultInjected] = Trail("faults", "Failures that were made on purpose.")
 REPLAYS: Trail[Replayed] = Trail("replays", "What a cassette did.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..facts import (
+    BATCH,
     BUDGETS,
     CACHE,
     CIRCUITS,
@@ -223,6 +224,8 @@ class CallMetrics:
                 book.add(names.POOL_WAIT, (pool,), pooled.waited_s)
         if DEDUPLICATION.name in facts:
             book.add(names.DEDUPLICATION, (facts[DEDUPLICATION.name].role,))
+        if BATCH.name in facts:
+            book.add(names.BATCH, (facts[BATCH.name].role,))
         for failed in facts.get(STORE_FAILURES.name, ()):
             book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
         for fault in facts.get(FAULTS.name, ()):

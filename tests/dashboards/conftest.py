@@ -23,6 +23,7 @@ from glassway import ChatRequest, Pipeline, Stream, Telemetry
 from glassway.cli.scenarios import BACKUP_MODEL, run_scenarios
 from glassway.cli.stack import Bills, demo_pipeline
 from glassway.middlewares import (
+    Batch,
     Budget,
     Cache,
     CircuitBreaker,
@@ -47,7 +48,7 @@ from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, CircuitOpen, InternalServerError, StreamInterruptedError
 from glassway.pipeline.sharing import ask_store
 from glassway.pipeline.stream import Handler, Reply
-from glassway.pipeline.types import ChatResponse, Usage
+from glassway.pipeline.types import ChatResponse, Embedding, EmbeddingsRequest, EmbeddingsResponse, Usage
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 from glassway.testing import FakeProvider, Scripted
 
@@ -104,11 +105,14 @@ class Load:
             self._demonstration(server) as tour,
             self._rare(tour.telemetry) as rare,
             self._kept(tour.telemetry) as kept,
+            Pipeline([Batch()], vectors, telemetry=tour.telemetry) as together,
         ):
             while not self.stop.is_set():
                 await run_scenarios(tour, run=str(self.rounds))
                 await _rare_calls(tour, rare, self.rounds)
                 await _kept_calls(kept)
+                texts = [EmbeddingsRequest(model="vectors/m", input=text) for text in "ab"]
+                await asyncio.gather(*(together.send(request) for request in texts))
                 self.rounds += 1
                 await asyncio.sleep(0.2)
 
@@ -181,6 +185,14 @@ async def asks_a_store_that_is_gone(call: Call, call_next: Handler) -> Reply:
 
     await ask_store(call, "Limit", "fail_open", gone(), None)
     return await call_next(call)
+
+
+async def vectors(call: Call) -> EmbeddingsResponse:
+    """A vendor of vectors."""
+    inputs: int = len(call.request.inputs)  # type: ignore[attr-defined]
+    return EmbeddingsResponse(
+        data=tuple(Embedding(index=place, embedding=(1.0,)) for place in range(inputs)), model="m"
+    )
 
 
 async def openai(call: Call) -> ChatResponse:

@@ -18,6 +18,7 @@ from vectors import embed
 
 from glassway import Client, Pipeline, SyncStream
 from glassway.middlewares import (
+    Batch,
     Budget,
     Cache,
     Callbacks,
@@ -134,6 +135,7 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Shadow of a stage": lambda: [Shadow(stage=Guardrails(["secrets"]), share=1)],
     "Pool": lambda: [Pool(size=8)],
     "Deduplicate": lambda: [Deduplicate()],
+    "Batch": lambda: [Batch()],
     "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
     "Record": lambda: [Record(f"{tempfile.mkdtemp()}/calls.jsonl")],
     "Replay": lambda: [Replay(f"{tempfile.mkdtemp()}/calls.jsonl", mode="record_missing")],
@@ -160,6 +162,7 @@ ORDER = (
     "Hedge",
     "CircuitBreaker",
     "Pool",
+    "Batch",
     "Timeout",
     "Record",
     "Replay",

@@ -56,6 +56,7 @@ def test_an_event_s_fields_are_those_of_its_fact(event: names.Event) -> None:
         "circuits": facts.CircuitNoted,
         "pools": facts.Pooled,
         "deduplication": facts.Deduplicated,
+        "batch": facts.Batched,
         "limits": facts.Limited,
         "budgets": facts.Budgeted,
         "route": facts.Route,
