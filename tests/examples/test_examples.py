@@ -13,7 +13,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAYS = {
     "administration.py": ("now: Tracing > Cost > Retry", "goes on as it began: call > Tracing > Cost > Cache > Retry", "failed after 3 attempts: server_error", "drained: True"),
     "batch.py": ("broken off: True", "the rest: 40 of 40, 1 failed, $", "True that earlier answers were kept", "failed: question-7", "40 lines in the order of the requests: ['question-0', 'question-1', 'question-2']"),
-    "batch_stage.py": ("one request for 5 texts", "sent: 2 vectors, 2", "joined: 1 vectors", "tokens in all: ", "the shares: "),
+    "batch_stage.py": ("one request for 5 texts", "sent: 2 vectors, 8 tokens", "joined: 1 vectors", "tokens in all: ", "the shares: "),
     "callbacks.py": ("success: simulated/gpt-sim", "failure: simulated/gpt-sim@fail=server_error", "InternalServerError"),
     "circuit_breaker.py": ("1: backup/claude-sim after main/gpt-sim overloaded", "4: backup/claude-sim after nothing", "main/gpt-sim is open after 3 failures", "health: degraded, {'main/gpt-sim': 'open'}", "main/gpt-sim is closed", "back: main/gpt-sim"),
     "custom_stack.py": ("first: The capital of Italy is Rome.", "cache: stored", "cache: hit", "Retry"),
