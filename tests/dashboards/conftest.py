@@ -66,7 +66,7 @@ _CONTRADICTION = Usage.model_validate(
         "prompt_tokens_details": {"cached_tokens": 20},
     }
 )
-_READY_S, _LOAD_S, _END_S = 10.0, 20.0, 5.0
+_READY_S, _LOAD_S, _END_S = 20.0, 60.0, 20.0
 
 
 class Kept(SpanExporter):
