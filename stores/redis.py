@@ -221,9 +221,10 @@ class _Client:
                 retry=Retry(NoBackoff(), 0),
                 decode_responses=False,
             )
+            pool.make_connection()  # opens nothing: an option that it does not know is wrong now, and not at each question
             self.redis: Redis = Redis.from_pool(pool)
-        except (ValueError, TypeError) as error:  # neither names the URL
-            raise ConfigError(f"store: expected a Redis URL such as redis://127.0.0.1:6379/0 ({error}).") from None
+        except (ValueError, TypeError):  # which may quote a part of a password that was not encoded
+            raise ConfigError(_WRONG_URL) from None
         self.room = asyncio.Semaphore(max_connections)
         self._away = (exceptions.ConnectionError, exceptions.TimeoutError, TimeoutError, OSError)
         self.take: AsyncScript = self.redis.register_script(TAKE)
@@ -235,13 +236,21 @@ class _Client:
         return isinstance(error, self._away)
 
 
+_WRONG_URL = (
+    "store: expected a Redis URL such as redis://user:password@127.0.0.1:6379/0, with options that redis-py knows. "
+    "Is every sign of the password encoded (a slash as %2F, an at sign as %40)?"
+)
 _OWN = frozenset({"timeout_s", "pause_s", "max_connections", "prefix"})
 """Settings that may stand in the URL."""
 
 
 def _divided(url: str) -> tuple[str, dict[str, Any]]:
     """The URL for redis-py, and our own settings that stood in it."""
-    found = urlsplit(url)
+    try:
+        found = urlsplit(url)
+        found.port  # noqa: B018 - read here, so that it can be read later
+    except ValueError:
+        raise ConfigError(_WRONG_URL) from None
     if found.scheme not in SCHEMES:
         raise ConfigError(
             f"store: expected a URL that begins with redis://, rediss:// or unix://, found {found.scheme!r}."

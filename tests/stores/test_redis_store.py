@@ -315,6 +315,18 @@ def test_settings_out_of_range_are_refused(url: str, message: str) -> None:
         make_store(url)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["redis://user:hunter2/x@host/0", "redis://user:hunter2#x@host/0", "redis://[::hunter2/0", "redis://h/0?db=hunter2",
+     "redis://h/0?hunter2=1"],
+)  # fmt: skip
+def test_a_password_that_is_not_encoded_is_not_shown(url: str) -> None:
+    with pytest.raises(ConfigError, match="encoded") as caught:
+        make_store(url)
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_settings_may_stand_in_the_url() -> None:
     store = make_store("redis://h/0?timeout_s=2&pause_s=3&max_connections=4&prefix=p:&ssl_check_hostname=false")
     assert isinstance(store, RedisStore)
