@@ -12,6 +12,7 @@ from .circuit import Circuit
 
 _OPEN = b"open"
 _STAGE = "CircuitBreaker"
+_MOST_SEEN = 1000
 
 
 class Shared(NamedTuple):
@@ -29,6 +30,8 @@ class Shared(NamedTuple):
         now_ns = call.clock.now_ns()
         if now_ns - self.seen_ns.get(target, -(1 << 62)) < self.refresh_s * 1e9:
             return
+        if len(self.seen_ns) >= _MOST_SEEN:
+            self.seen_ns.clear()  # they are looked up once more
         self.seen_ns[target] = now_ns
         found = await ask_store(call, _STAGE, self.policy, self.store.get(self._key(target)), None)
         if found is not None and circuit.state == "closed":

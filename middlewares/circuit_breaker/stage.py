@@ -242,7 +242,7 @@ class CircuitBreaker:
         failures = circuit.failures
         changed = circuit.leave(passed, verdict, now_ns)
         if self._shared is not None and (changed is not None or passed.probe):
-            self._share_later(self._shared, call, target, circuit, changed, loop)
+            self._share_later(self._shared, call, target, circuit, passed, changed, loop)
         if changed is not None and (self._shared is None or changed == "closed"):
             self._tell(call, target, circuit, changed, failures)
 
@@ -252,6 +252,7 @@ class CircuitBreaker:
         call: Call,
         target: str,
         circuit: Circuit,
+        passed: Pass,
         changed: CircuitState | None,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -260,7 +261,8 @@ class CircuitBreaker:
         async def share() -> None:
             if changed == "open" and await _is_first(shared, target, left_s):
                 self._tell(call, target, circuit, "open", circuit.failures)
-            await shared.ended(target)
+            if passed.probe:
+                await shared.ended(target)
 
         self._afterwards.run(loop, share, immediate=shared.store.immediate)
 

@@ -287,6 +287,21 @@ def test_names_that_callers_make_up_fill_nothing() -> None:
     assert len(stage._circuits) == 1000
 
 
+async def test_nor_what_was_looked_up_in_a_store() -> None:
+    setup = breaker([FINE], store=MemoryStore())
+    for number in range(1100):
+        await setup.answer(model=f"fake/{number}")
+    stage: Any = setup.pipeline.stages["CircuitBreaker"]
+    assert len(stage._shared.seen_ns) <= 1000
+
+
+async def test_a_circuit_that_opens_takes_no_lease_from_one_who_tries() -> None:
+    store = MemoryStore()
+    await store.compare_and_set("circuit:circuit:fake/fake-model:probe", None, b"somebody's", 60)
+    await outcomes(breaker([DOWN], store=store), 3)
+    assert await store.get("circuit:circuit:fake/fake-model:probe") == b"somebody's"
+
+
 # -- shared
 
 
