@@ -328,7 +328,7 @@ def test_a_password_that_is_not_encoded_is_not_shown(url: str) -> None:
 
 
 def test_settings_may_stand_in_the_url() -> None:
-    store = make_store("redis://h/0?timeout_s=2&pause_s=3&max_connections=4&prefix=p:&ssl_check_hostname=false")
+    store = make_store("rediss://h/0?timeout_s=2&pause_s=3&max_connections=4&prefix=p:&ssl_check_hostname=false")
     assert isinstance(store, RedisStore)
     assert (store._timeout_s, store._pause_s, store._max_connections, store._prefix) == (2, 3, 4, b"p:")
 
