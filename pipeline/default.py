@@ -21,7 +21,7 @@ _used: ContextVar[Client | None] = ContextVar("glassway_client", default=None)
 
 
 def default_client() -> Client:
-    """The client behind `glassway.chat` and its sisters: tracing, cost and retry in front of every vendor that we know.
+    """The client behind `glassway.chat` and its sisters: tracing, cost, routes and retry in front of every vendor that we know.
 
     Keys come from `api_key=` or the vendors' own environment variables when a call is made. Inside `use(client)` it is that one.
     """

@@ -56,7 +56,7 @@ class Derived:
     def _with(self, stage: Middleware) -> Client:
         from .client import Client
 
-        return Client(self.pipeline.beside(with_stage(self.pipeline.stages, stage)), registry=self.registry)
+        return Client(self.pipeline.derive(with_stage(self.pipeline.stages, stage)), registry=self.registry)
 
 
 def create_router(

@@ -83,8 +83,10 @@ class Pipeline:
         self._closed = False
         self._draining = False
         self._successor: Pipeline | None = None
-        self._borrowed: frozenset[int] = frozenset()
-        """Identities of parts that another pipeline closes."""
+        self._owner: Pipeline | None = None
+        """Who opens and closes the parts that both have."""
+        self._inherited = False
+        """Whether its predecessor left it parts that are open."""
         self._in_flight = 0
         self._when_idle: Callable[[], object] | None = None
         self.statistics = Statistics()
@@ -321,22 +323,42 @@ class Pipeline:
                 raise ConfigError("This pipeline is closed. Make a new one: a closed one is not opened again.")
             if self._resources is not None:
                 return
+            borrowed = await self._open_owner()
             async with AsyncExitStack() as stack:  # closes what was opened, if one cannot be
                 for part in (*self._providers.values(), *(stage for _, stage in self._stages)):
-                    if hasattr(part, "aclose") and id(part) not in self._borrowed:
+                    if id(part) in borrowed:
+                        continue
+                    if hasattr(part, "aclose"):
                         stack.push_async_callback(part.aclose)
                     if hasattr(part, "open"):
                         await part.open()
                 self._resources = stack.pop_all()
+
+    async def _open_owner(self) -> set[int]:
+        """Let whoever owns parts of this one open them; which they are."""
+        owner = self._owner
+        if owner is None:
+            return set()
+        while owner._successor is not None:  # noqa: SLF001 - of our own class
+            owner = self._owner = owner._successor  # noqa: SLF001 - as above
+        await owner.open()
+        return owner._borrowed_by(self)  # noqa: SLF001 - as above
+
+    def _borrowed_by(self, other: Pipeline) -> set[int]:
+        """Identities of the parts that both have."""
+        return {id(part) for part in self._parts()} & {id(part) for part in other._parts()}
 
     async def aclose(self) -> None:
         """Flush and close what was opened, stages before providers. Calls are refused from now on."""
         async with self._opening:
             self._closed = True
             stack, self._resources = self._resources, None
+            inherited, self._inherited = self._inherited, False
         try:
             if stack is not None:
                 await stack.aclose()
+            elif inherited:
+                await self._close_parts(but=set())
         finally:
             if self._telemetry is not None:
                 await asyncio.to_thread(self._telemetry.flush)
@@ -362,14 +384,15 @@ class Pipeline:
             raise ConfigError("This pipeline is closed or has a successor. Change the one that takes calls.")
         new = self._like(stages, providers, timeout_s, attempts)
         new.statistics = self.statistics
-        new._borrowed = self._borrowed  # noqa: SLF001 - of our own class
+        new._owner = self._owner  # noqa: SLF001 - of our own class
+        new._inherited = self._inherited or self._resources is not None  # noqa: SLF001 - as above
         self._successor = new
         return new
 
-    def beside(self, stages: Sequence[Middleware]) -> Pipeline:
+    def derive(self, stages: Sequence[Middleware]) -> Pipeline:
         """Another pipeline of the same providers and settings, with these stages. What both have, this one opens and closes. Raises `PlanError`."""
         new = self._like(stages, None, None, None)
-        new._borrowed = frozenset(map(id, self._parts()))  # noqa: SLF001 - of our own class
+        new._owner = self  # noqa: SLF001 - of our own class
         return new
 
     def _like(
@@ -394,8 +417,14 @@ class Pipeline:
         kept = {id(part) for part in self._successor._parts()} if self._successor is not None else set()  # noqa: SLF001 - of our own class
         async with self._opening:
             self._closed, self._resources = True, None
+        await self._close_parts(but=kept)
+
+    async def _close_parts(self, *, but: set[int]) -> None:
+        """Stages before providers, without those that are somebody else's to close."""
+        if self._owner is not None:
+            but = but | self._owner._borrowed_by(self)  # noqa: SLF001 - of our own class
         for part in self._parts():
-            if id(part) not in kept and hasattr(part, "aclose"):
+            if id(part) not in but and hasattr(part, "aclose"):
                 await part.aclose()
 
     async def _idle(self, timeout_s: float | None) -> bool:

@@ -272,3 +272,11 @@ def test_the_average_of_nothing_is_nothing() -> None:
     total = client_of().stats().total
     assert (total.success_rate, total.average_latency_s, total.average_cost_usd) == (None, None, None)
     assert total.cost_usd == Decimal(0)
+
+
+def test_what_an_update_kept_is_closed_with_the_client_though_no_call_came_after_it() -> None:
+    kept = Closing()
+    with client_of(kept, Retry(attempts=2)) as client:
+        client.chat("m", "Hi")
+        client.update(retry={"attempts": 3})
+    assert kept.closed == 1

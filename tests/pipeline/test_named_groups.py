@@ -194,9 +194,50 @@ def test_with_fallback_goes_on_elsewhere_and_leaves_the_client_as_it_was(stream:
             base.chat("a/m", "Hi")
 
 
+class Resource:
+    """A provider that knows whether it is open."""
+
+    name = "a"
+
+    def __init__(self) -> None:
+        self.says: list[str] = []
+
+    async def open(self) -> None:
+        self.says.append("open")
+
+    async def aclose(self) -> None:
+        self.says.append("close")
+
+    async def __call__(self, call: Any) -> Any:
+        return Scripted().response()
+
+
+@pytest.mark.parametrize("updated", ["neither", "base", "derived"])
+def test_what_both_have_is_opened_and_closed_once_by_the_first(updated: str) -> None:
+    resource = Resource()
+    base = Client(Pipeline([Retry(attempts=2)], resource, telemetry=False))
+    with base.with_fallback(["a/n"]) as derived:  # the only one that is called
+        assert derived.chat("a/m", "Hi").text
+        if updated != "neither":
+            (base if updated == "base" else derived).update(retry={"attempts": 3})
+        assert derived.chat("a/m", "Hi").text
+    assert set(resource.says) == {"open"}
+    base.close()
+    assert resource.says.count("close") == 1
+    assert resource.says[-1] == "close"
+
+
 def test_with_retry_tries_again() -> None:
     with client(DOWN, Scripted(), stages=[Cost()]) as base:
         assert base.with_retry(2, initial_s=0, maximum_s=0).chat("a/m", "Hi").text
+
+
+def test_what_a_router_has_learned_survives_an_update() -> None:
+    with client(targets=["a/m", "b/m"], strategy="latency") as base:
+        base.chat("smart", "Hi")
+        before = base.pipeline.stages["Router"].board  # type: ignore[attr-defined]
+        base.update(router={"default": "smart"})
+        assert base.pipeline.stages["Router"].board is before  # type: ignore[attr-defined]
 
 
 def test_names_are_shared() -> None:
