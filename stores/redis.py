@@ -221,7 +221,7 @@ class _Client:
                 retry=Retry(NoBackoff(), 0),
                 decode_responses=False,
             )
-            pool.make_connection()  # opens nothing: an option that it does not know is wrong now, and not at each question
+            pool.make_connection()  # type: ignore[no-untyped-call]  # opens nothing: an option that it does not know is wrong now, and not at each question
             self.redis: Redis = Redis.from_pool(pool)
         except (ValueError, TypeError):  # which may quote a part of a password that was not encoded
             raise ConfigError(_WRONG_URL) from None
