@@ -4,45 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..facts import (
-    BATCH,
-    BUDGETS,
-    CACHE,
-    CIRCUITS,
-    COST,
-    DEDUPLICATION,
-    DEFAULTS,
-    FALLBACKS,
-    FAULTS,
-    GUARDRAILS,
-    HEDGES,
-    LIMITS,
-    POOLS,
-    REPLAYS,
-    RETRIES,
-    RETRY_STOPS,
-    ROUTE,
-    SEMANTIC,
-    SEMANTIC_CHECK,
-    SHADOW,
-    SHADOWS,
-    SPLICES,
-    STORE_FAILURES,
-    TRANSLATION,
-    Attempt,
-    Cost,
-    Hedged,
-)
+from ..facts import SEMANTIC_CHECK, SHADOW, Attempt
 from ..record import Record
 from ..types import Usage
 from . import names
 from .book import Book
 from .convention import Exemplar, answering, convention_of
+from .factmetrics import FactMetrics, Vendor
 from .instruments import Families, Observes, Sink
 from .schema import Generation
-
-Vendor = tuple[str, str]
-"""Provider and model, bounded."""
 
 
 class CallMetrics:
@@ -59,18 +29,9 @@ class CallMetrics:
         self._model = families.bound(names.L_MODEL)
         self._provider = families.bound(names.L_PROVIDER)
         self._stage = families.bound(names.L_STAGE)
-        self._target = families.bound(names.L_TARGET)
-        self._route = families.bound(names.L_ROUTE)
-        self._routed = families.bound(names.L_ROUTED)
-        self._limit = families.bound(names.L_LIMIT)
-        self._budget = families.bound(names.L_BUDGET)
-        self._circuit = families.bound(names.L_CIRCUIT)
-        self._pool = families.bound(names.L_POOL)
-        self._rule = families.bound(names.L_RULE)
-        self._field = families.bound(names.L_FIELD)
-        self._parameter = families.bound(names.L_PARAMETER)
         self._shadow = families.bound(names.L_SHADOW)
         self._tenant = families.bound(names.L_TENANT)
+        self._facts = FactMetrics(self._book, families, self._vendor)
 
     def begin(self, *, stream: bool) -> None:
         """A call is in flight."""
@@ -87,7 +48,7 @@ class CallMetrics:
                 self._attempt(record, attempt)
             if record.stream:
                 self._stream(record, vendor, exemplar)
-            self._facts(record, vendor)
+            self._facts.count(record, vendor)
             known = self._provider(record.vendor or names.NONE, admit=record.fault != "caller")
             common = names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]
             self._count_convention(self._book, record, common, exemplar)
@@ -173,92 +134,6 @@ class CallMetrics:
             book.observe(names.FIRST_CONTENT_S, vendor, waited_ns / 1e9, exemplar)
         if attempt.gaps_ns:
             book.observe_all(names.CHUNK_GAP, vendor, [gap_ns / 1e9 for gap_ns in attempt.gaps_ns])
-
-    def _facts(self, record: Record, vendor: Vendor) -> None:
-        book, facts = self._book, record.facts
-        if COST.name in facts:
-            self._cost(record, facts[COST.name], vendor)
-        if CACHE.name in facts:
-            book.add(names.CACHE, (facts[CACHE.name].verdict,))
-        if SEMANTIC.name in facts:
-            similar = facts[SEMANTIC.name]
-            book.add(names.SEMANTIC, (similar.verdict,))
-            if similar.similarity is not None:
-                book.observe(names.SEMANTIC_SIMILARITY, (similar.verdict,), similar.similarity)
-        for applied in facts.get(DEFAULTS.name, ()):
-            book.add(names.DEFAULTS, (self._field(applied.field), applied.action))
-        if ROUTE.name in facts:
-            chosen = facts[ROUTE.name]
-            book.add(names.ROUTES, (self._route(chosen.route), self._routed(chosen.target), chosen.decided_by))
-        for verdict in facts.get(GUARDRAILS.name, ()):
-            book.add(names.GUARDRAILS, (self._rule(verdict.rule), verdict.side, verdict.verdict))
-        for retried in facts.get(RETRIES.name, ()):
-            book.add(names.RETRIES, (*self._vendor_of(record, retried.attempt, vendor), retried.error, retried.told_by))
-            book.add(names.RETRY_WAIT, (retried.told_by,), retried.wait_s)
-        for stopped in facts.get(RETRY_STOPS.name, ()):
-            asked = self._vendor_of(record, stopped.attempt, vendor)
-            book.add(names.RETRY_STOPS, (*asked, stopped.error, stopped.reason))
-        for spliced in facts.get(SPLICES.name, ()):
-            book.add(names.SPLICES, (spliced.policy, self._target(spliced.source), spliced.error, spliced.reason))
-        for hedged in facts.get(HEDGES.name, ()):
-            self._hedge(record, hedged)
-        for moved in facts.get(FALLBACKS.name, ()):
-            labels = self._target(moved.source), self._target(moved.target), moved.error, record.end
-            book.add(names.FALLBACKS, labels)
-        for limited in facts.get(LIMITS.name, ()):
-            limit = self._limit(limited.limit)
-            book.add(names.LIMITS, (limit, limited.unit, limited.verdict))
-            if limited.waited_s:
-                book.add(names.LIMIT_WAIT, (limit,), limited.waited_s)
-        for budgeted in facts.get(BUDGETS.name, ()):
-            book.add(names.BUDGETS, (self._budget(budgeted.budget), budgeted.verdict))
-        for noted in facts.get(CIRCUITS.name, ()):
-            book.add(names.CIRCUITS, (self._circuit(noted.target), noted.event))
-        for begun in facts.get(SHADOWS.name, ()):
-            if begun.refused:
-                book.add(names.SHADOW_DROPS, (self._shadow(begun.shadow), begun.refused))
-        for pooled in facts.get(POOLS.name, ()):
-            pool = self._pool(pooled.pool)
-            book.add(names.POOLS, (pool, pooled.verdict))
-            if pooled.waited_s:
-                book.add(names.POOL_WAIT, (pool,), pooled.waited_s)
-        if DEDUPLICATION.name in facts:
-            book.add(names.DEDUPLICATION, (facts[DEDUPLICATION.name].role,))
-        if BATCH.name in facts:
-            book.add(names.BATCH, (facts[BATCH.name].role,))
-        for failed in facts.get(STORE_FAILURES.name, ()):
-            book.add(names.STORE_FAILURES, (self._stage(failed.stage), failed.policy))
-        for fault in facts.get(FAULTS.name, ()):
-            book.add(names.FAULTS, (fault.fault,))
-        for replayed in facts.get(REPLAYS.name, ()):
-            book.add(names.REPLAYS, (replayed.verdict,))
-        for translated in facts.get(TRANSLATION.name, ()):
-            book.add(names.TRANSLATIONS, (vendor[0], self._parameter(translated.parameter), translated.action))
-
-    def _hedge(self, record: Record, hedged: Hedged) -> None:
-        target = self._target(hedged.target)
-        self._book.add(names.HEDGES, (target, hedged.result, hedged.reason))
-        lines = record.cost.lines if record.cost is not None else ()
-        if waste_usd := sum(line.amount_usd for line in lines if line.attempt in hedged.lost):
-            self._book.add(names.HEDGE_WASTE, (target,), float(waste_usd))
-
-    def _vendor_of(self, record: Record, number: int, otherwise: Vendor) -> Vendor:
-        failed = next((attempt for attempt in record.attempts if attempt.number == number), None)
-        return otherwise if failed is None else self._vendor(failed.provider, failed.model, record)
-
-    def _cost(self, record: Record, cost: Cost, vendor: Vendor) -> None:
-        book = self._book
-        if cost.status == "unpriced" or cost.unpriced:
-            book.add(names.UNPRICED, vendor)
-        if cost.saved_usd:
-            book.add(names.SAVED, vendor, float(cost.saved_usd))
-        if cost.amount_usd is None:
-            return
-        book.add(names.COST, (*vendor, "true", cost.status), max(0.0, float(cost.amount_usd - cost.wasted_usd)))
-        if cost.wasted_usd:
-            book.add(names.COST, (*vendor, "false", cost.status), float(cost.wasted_usd))
-        if record.tenant:
-            book.add(names.TENANT_COST, (self._tenant(record.tenant),), float(cost.amount_usd))
 
 
 _MOST_PIPELINES = 1000
