@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
@@ -62,8 +63,6 @@ async def ask(store: Store, number: int, *, kind: str, most: int, times: int, se
             except StoreError:
                 failed += 1
             if seconds:
-                import asyncio
-
                 await asyncio.sleep(0.02)
     return [len(provider.calls), refused, failed]
 

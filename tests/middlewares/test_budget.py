@@ -6,12 +6,10 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import Setup, ask, make, server_error
-from realservers import RedisServer
 
 from glassway import CallOptions, Client, Pipeline
 from glassway.middlewares import Budget, BudgetOf, BudgetWarning, Cache, Cost, Hedge, Retry
@@ -21,7 +19,7 @@ from glassway.pipeline.config import Config
 from glassway.pipeline.errors import BudgetExceeded, ConfigError, PlanError, StoreError, UnpricedModel
 from glassway.pipeline.facts import BUDGETS
 from glassway.pipeline.types import Usage
-from glassway.stores import DiskStore, MemoryStore, RedisStore, Store, Window
+from glassway.stores import MemoryStore, Store, Window
 from glassway.testing import FakeClock, FakeProvider, Scripted
 from glassway.testing.telemetry import assert_conformant, record_telemetry
 
@@ -229,16 +227,6 @@ async def test_a_warning_that_raises_breaks_no_call(caplog: pytest.LogCaptureFix
 
 
 # -- the store
-
-
-@pytest.fixture(params=["memory", "disk", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "disk":
-        return DiskStore(tmp_path / "state")
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisStore(server.url, prefix=f"{tmp_path.name}:", timeout_s=10)
 
 
 async def test_stages_that_share_a_store_share_the_money(store: Store) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from builders import Setup, ask, make, server_error
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from realservers import RedisServer
 
 from glassway import Client, Pipeline
 from glassway.middlewares import Cache, CircuitBreaker, CircuitChange, Fallback, Group, Retry, Router
@@ -27,7 +25,7 @@ from glassway.pipeline.errors import (
     StreamInterruptedError,
 )
 from glassway.pipeline.facts import CIRCUITS
-from glassway.stores import DiskStore, MemoryStore, RedisStore, Store
+from glassway.stores import MemoryStore, Store
 from glassway.testing import FakeClock, FakeProvider, Scripted
 from glassway.testing.telemetry import assert_conformant, record_telemetry
 
@@ -303,16 +301,6 @@ async def test_a_circuit_that_opens_takes_no_lease_from_one_who_tries() -> None:
 
 
 # -- shared
-
-
-@pytest.fixture(params=["memory", "disk", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "disk":
-        return DiskStore(tmp_path / "state")
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisStore(server.url, prefix=f"{tmp_path.name}:", timeout_s=10)
 
 
 async def test_what_one_process_has_opened_is_open_for_all_and_told_once(store: Store) -> None:

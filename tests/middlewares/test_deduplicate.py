@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import Setup, ask, make, server_error
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from realservers import RedisServer
 
 from glassway import CallOptions, Client, Pipeline
 from glassway.middlewares import Cost, Deduplicate, Guardrails, Retry
 from glassway.pipeline.config import Config
 from glassway.pipeline.errors import ConfigError, PlanError, StoreError
 from glassway.pipeline.facts import CACHE, DEDUPLICATION
-from glassway.stores import DiskStore, MemoryStore, RedisStore, Store
+from glassway.stores import MemoryStore, Store
 from glassway.testing import FakeClock, FakeProvider, Scripted
 from glassway.testing.telemetry import assert_conformant, record_telemetry
 
@@ -234,16 +232,6 @@ def test_in_any_pattern_everybody_who_stays_gets_the_answer_to_his_own_question(
 
 
 # -- through a store
-
-
-@pytest.fixture(params=["memory", "disk", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "disk":
-        return DiskStore(tmp_path / "state")
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisStore(server.url, prefix=f"{tmp_path.name}:", timeout_s=10)
 
 
 @pytest.mark.parametrize("stream", [False, True])

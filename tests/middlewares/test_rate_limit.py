@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import Setup, ask, make, server_error
-from realservers import RedisServer
 
 from glassway import CallOptions, Client, Pipeline
 from glassway.middlewares import Cache, Hedge, Limit, RateLimit, Retry
@@ -17,7 +15,7 @@ from glassway.pipeline.config import Config
 from glassway.pipeline.errors import ConfigError, QueueFull, RateLimitExceeded, StoreError
 from glassway.pipeline.facts import LIMITS
 from glassway.pipeline.types import Usage
-from glassway.stores import DiskStore, MemoryStore, RedisStore, Store, Window
+from glassway.stores import MemoryStore, Store, Window
 from glassway.testing import FakeClock, FakeProvider, Scripted
 from glassway.testing.telemetry import assert_conformant, record_telemetry
 
@@ -292,16 +290,6 @@ async def test_who_goes_away_leaves_the_queue() -> None:
 
 
 # -- the store
-
-
-@pytest.fixture(params=["memory", "disk", "redis"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "disk":
-        return DiskStore(tmp_path / "state")
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisStore(server.url, prefix=f"{tmp_path.name}:", timeout_s=10)
 
 
 async def test_stages_that_share_a_store_share_the_limit(store: Store) -> None:
