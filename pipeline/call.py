@@ -358,6 +358,13 @@ class Call:
         self.state.facts.setdefault(trail.name, []).append(value)
         self._note(trail.name, value)
 
+    def extend(self, trail: Trail[T], values: Sequence[T]) -> None:
+        """Append several at once."""
+        self.state.facts.setdefault(trail.name, []).extend(values)
+        if self.state.trace is not None and self.state.trace.traced:
+            for value in values:
+                self._note(trail.name, value)
+
     def trail(self, trail: Trail[T]) -> tuple[T, ...]:
         """All facts of a trail, in order."""
         return tuple(self.state.facts.get(trail.name, ()))

@@ -25,7 +25,7 @@ TOKENS: Mapping[str, str] = {
     "jwt": r"eyJ[A-Za-z0-9_-]{8,1024}\.eyJ[A-Za-z0-9_-]{8,8192}\.[A-Za-z0-9_-]{0,1024}",
 }
 
-TRACE = re.compile(r"[-_.:=>AJ](?:[A-Za-z0-9_-]{9}|\s{0,3}[\"']?[A-Za-z0-9_+/.~-]{16})")
+TRACE = re.compile(r"[-_.:=>AJ](?:[A-Za-z0-9_-]{9}|\s{0,3}+[\"']?+[A-Za-z0-9_+/.~-]{16})")
 """One sign and a run behind it are in all of them: `-----BEGIN`, `sk-1234567890`, `AKIA1234567890`, `eyJhbGciOiJ`, `key = 123...`.
 It begins with characters that are rare in prose, so that Python runs over the others."""
 

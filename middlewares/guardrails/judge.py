@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, cast
 
 from ...pipeline.call import Call
+from ...pipeline.facts import GUARDRAILS, GuardrailVerdict
 from .rules import GuardRule, OnError, Side, Verdict, WholeRule
 from .span import Scanner, Span, find, mark, merged, replaced, traces_of
-from .tally import Tally
+from .tally import Tally, passed
 from .texts import Text
 
 
@@ -28,7 +30,10 @@ class Armed:
         """False for most texts without anything: told by a quick look."""
         if self.traces is None:
             return True
-        return any(trace.search(text) is not None for trace in self.traces)
+        for trace in self.traces:
+            if trace.search(text) is not None:
+                return True
+        return False
 
 
 class Bench(NamedTuple):
@@ -41,6 +46,10 @@ class Bench(NamedTuple):
     max_chars: int
     rules: tuple[GuardRule, ...]
     """All of them, in this order."""
+    passed: tuple[GuardrailVerdict, ...]
+    """Their verdicts where none has found anything."""
+    looks: tuple[Callable[[str], re.Match[str] | None], ...] | None
+    """Quick looks, of which one finds something wherever a rule does; None where there is no way but to ask the rules."""
 
     @classmethod
     def of(
@@ -50,7 +59,25 @@ class Bench(NamedTuple):
         armed = [Armed(rule, rule.scanners(holdback_chars)) for rule in rules if rule.applies(side)]
         spans = tuple(one for one in armed if one.scanners)
         wholes = tuple(one.rule for one in armed if not one.scanners)
-        return cls(side, spans, wholes, on_error, max_chars, (*(one.rule for one in spans), *wholes))
+        ours = (*(one.rule for one in spans), *wholes)
+        verdicts = tuple(passed(rule.label, side) for rule in ours)
+        traced = not wholes and all(one.traces is not None for one in spans)
+        traces = dict.fromkeys(trace for one in spans for trace in one.traces or ())
+        looks = tuple(trace.search for trace in traces) if traced else None
+        return cls(side, spans, wholes, on_error, max_chars, ours, verdicts, looks)
+
+    def passes(self, call: Call, texts: Sequence[Text]) -> bool:
+        """Whether a quick look shows that no rule has anything to say; that is then written down as their verdicts."""
+        if self.looks is None:
+            return False
+        for _, value in texts:
+            if len(value) > self.max_chars:
+                return False
+            for look in self.looks:
+                if look(value) is not None:
+                    return False
+        call.extend(GUARDRAILS, self.passed)
+        return True
 
     def tally(self, call: Call) -> Tally:
         """A new count for one call."""

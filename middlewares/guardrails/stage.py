@@ -87,14 +87,16 @@ class Guardrails:
 
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
         """Judge the request, ask, judge the answer."""
-        if self._input.rules:
-            request = await _judged(self._input, call, call.request)
+        bench = self._input
+        if bench.rules and not bench.passes(call, texts_of(call.request)):
+            request = await _judged(bench, call, call.request)
             call = call if request is call.request else call.with_request(request)
         reply = await call_next(call)
-        if not self._output.rules:
+        bench = self._output
+        if not bench.rules:
             return reply
         if not isinstance(reply, Stream):
-            return await _judged(self._output, call, reply)
+            return reply if bench.passes(call, texts_of(reply)) else await _judged(bench, call, reply)
         if call.request.operation == "transcription":
             return reply.through(lambda chunks: _held(self._output, call, chunks))
         return (

@@ -71,7 +71,7 @@ class Tally:
             kinds = ", ".join(f"{label} {count}" for label, count in sorted(found.items()))
             return GuardrailVerdict(name, self._side, self._acted(rule), found.total(), kinds)
         reason = self._not_run.get(name, "" if name in self._judged else "the call ended before")
-        return GuardrailVerdict(name, self._side, "not_run", 0, reason) if reason else _passed(name, self._side)
+        return GuardrailVerdict(name, self._side, "not_run", 0, reason) if reason else passed(name, self._side)
 
     def _acted(self, rule: GuardRule) -> Literal["blocked", "redacted", "annotated", "would_block", "would_redact"]:
         does = "redact" if rule.label in self._rewrote else rule.does
@@ -89,6 +89,6 @@ class Tally:
 
 
 @lru_cache(maxsize=1024)
-def _passed(rule: str, side: Side) -> GuardrailVerdict:
+def passed(rule: str, side: Side) -> GuardrailVerdict:
     """What nearly all verdicts are."""
     return GuardrailVerdict(rule, side, "passed")

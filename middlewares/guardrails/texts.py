@@ -25,12 +25,14 @@ _FIELDS = ("input", "prompt", "query", "documents", "instructions", "text")
 def texts_of(value: Request | Response) -> list[Text]:
     """All texts, in a fixed order."""
     found: list[Text] = []
-
-    def note(text: Text) -> str:
-        found.append(text)
-        return text.value
-
-    _changed(value, note)
+    if isinstance(value, ChatRequest):
+        for message in value.messages:
+            _read(message, found)
+    elif isinstance(value, ChatResponse):
+        for choice in value.choices:
+            _read(choice.message, found)
+    else:
+        _changed(value, _noting(found))
     return found
 
 
@@ -72,6 +74,29 @@ def _choice(choice: Choice, change: Change) -> Choice:
     if message is choice.message:
         return choice
     return choice.but(message=message, logprobs=None)  # they repeat the text, token by token
+
+
+def _noting(found: list[Text]) -> Change:
+    def note(text: Text) -> str:
+        found.append(text)
+        return text.value
+
+    return note
+
+
+def _read(message: Message, found: list[Text]) -> None:
+    """As `_message` reads it; the plain text that most messages are, without asking for the rest."""
+    content = message.content
+    if (
+        type(content) is str
+        and message.reasoning_content is None
+        and message.refusal is None
+        and not message.tool_calls
+        and not message.reasoning_blocks
+    ):
+        found.append(Text("content", content))
+    else:
+        _message(message, _noting(found))
 
 
 def _message(message: Message, change: Change) -> Message:
