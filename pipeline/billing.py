@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .facts import ATTEMPTS, SIDE_COSTS, Attempt, Cost, CostLine, CostRange, SideCost, given_again
@@ -78,36 +79,45 @@ def estimate_cost(
 
 def cost_of_call(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
     """The bill of a call that has ended: all its attempts, or what a cache saved; and what stages spent for it beside them."""
-    own, beside = _own_cost(call, outcome, table), call.trail(SIDE_COSTS)
+    own, beside = _own_cost(call, outcome, table), call.state.facts.get(SIDE_COSTS.name)
     return _with_side_costs(own, beside) if beside else own
 
 
 def _own_cost(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
-    attempts = call.trail(ATTEMPTS)
-    at = datetime.fromtimestamp(call.clock.wall_ns() / 1e9, UTC)
+    attempts: Sequence[Attempt] = call.state.facts.get(ATTEMPTS.name, ())
+    at = _second(call.clock.wall_ns() // 1_000_000_000)
+    if len(attempts) == 1 and attempts[0].useful:
+        return _attempt_cost(attempts[0], call, outcome, table, at)
     if not attempts:
         return _unsent(call, outcome, table, at)
     answering = _answering(attempts)
     costs = [_attempt_cost(attempt, call, outcome if attempt is answering else None, table, at) for attempt in attempts]
-    return costs[0] if len(costs) == 1 and attempts[0].useful else _together(attempts, costs)
+    return _together(attempts, costs)
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> datetime:
+    """An aware time. Prices hold from a day or an hour on; the calls of one second need it once."""
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _attempt_cost(attempt: Attempt, call: Call, outcome: Outcome | None, table: PriceTable, at: datetime) -> Cost:
-    counted = _counted(attempt, call, outcome)
-    if counted is None:
-        return NOTHING
-    usage, source = counted
-    tier = attempt.service_tier or (_tier(usage) if usage else None) or _answered_tier(call, outcome)
+    usage: Usage | None = attempt.usage
+    source: UsageSource = "provider"
+    if usage is None or attempt.usage_source != "provider" or not _any(usage):
+        counted = _counted(attempt, call, outcome)
+        if counted is None:
+            return NOTHING
+        usage, source = counted
+    tier = attempt.service_tier or (_tier(usage) if usage is not None else None) or _answered_tier(call, outcome)
     names = (attempt.response_model, attempt.model)
     sought = Sought(attempt.vendor or attempt.provider, names, tier, attempt.provider)
     return _priced(usage, source, sought, table, at, attempt.number)
 
 
 def _counted(attempt: Attempt, call: Call, outcome: Outcome | None) -> tuple[Usage | None, UsageSource] | None:
-    """What an attempt used, and who says so; None if nothing was generated."""
+    """What an attempt used whose vendor has not counted all of it, and who says so; None if nothing was generated."""
     usage = attempt.usage if attempt.usage is not None and _any(attempt.usage) else None
-    if usage is not None and attempt.usage_source == "provider":
-        return usage, "provider"
     if not (attempt.useful or attempt.chunks or usage is not None or attempt.error in _MAYBE_CHARGED):
         return None
     prompt = usage.prompt_tokens if usage is not None else estimate_request_tokens(call.request, attempt.model)
@@ -137,7 +147,13 @@ def _priced(
     usage: Usage | None, source: UsageSource, sought: Sought, table: PriceTable, at: datetime, attempt: int = 0
 ) -> Cost:
     vendor = sought.vendor
-    if usage is not None and vendor and source == "provider" and (amount := reported(usage, vendor)) is not None:
+    if (
+        usage is not None
+        and usage.model_extra  # where a vendor would say it
+        and vendor
+        and source == "provider"
+        and (amount := reported(usage, vendor)) is not None
+    ):
         line = CostLine("reported", amount, attempt=attempt)
         return Cost(amount, "exact", (line,), price_table=vendor, usage_source=source)
     price = find_price(table, sought, at) if usage is not None else None

@@ -24,6 +24,8 @@ def counts_of(usage: Usage) -> Counts:
         return billed
     prompt, completion, all_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
     read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
+    if read is None and spent is None and all_tokens == prompt + completion and prompt >= 0 and completion >= 0:
+        return Counts(prompt, completion, (), (), ())
     cached, written = (read.cached_tokens or 0, read.cache_write_tokens or 0) if read else (0, 0)
     reasoning = (spent.reasoning_tokens or 0) if spent else 0
     anomalies: tuple[str, ...] = ()

@@ -20,6 +20,7 @@ _EXACT = Context(prec=100, traps=[InvalidOperation])
 _add, _multiply, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
 
 _NOTHING = Decimal(0)
+_PER_MILLION = Decimal(-6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,13 +122,14 @@ def find_price(table: PriceTable, sought: Sought, at: datetime) -> Price | None:
     """The first price among the names. A price of the user's own wins over the table's, whichever name it is for."""
     found: Price | None = None
     tried: str | None = None
-    renamed = sought.provider is not None and sought.provider != sought.vendor
-    for name in sought.names:
+    vendor, names, tier, provider = sought
+    renamed = provider is not None and provider != vendor
+    for name in names:
         if not name or name == tried:
             continue
         tried = name
-        price = table.price(sought.vendor, name, at, service_tier=sought.service_tier)
-        own = table.price(sought.provider, name, at) if renamed else price
+        price = table.price(vendor, name, at, service_tier=tier)
+        own = table.price(provider, name, at) if renamed else price
         if own is not None and own.table == OVERRIDE:
             return own
         found = found or price
@@ -143,22 +145,20 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     Counts that contradict each other are read the way that bills more, and the bill is then `estimated`. Tokens of a
     kind that has no price make it `unpriced` (as `target`), with the lines of what has one. Nothing is ever negative.
     """
-    counts = counts_of(usage)
-    rates = price.rates_for(counts.prompt)
+    prompt, completion, prompt_parts, completion_parts, anomalies = counts_of(usage)
+    rates = price.rates_for(prompt)
     lines: list[CostLine] = []
-    complete = _token_lines(lines, "input", counts.prompt, counts.prompt_parts, rates, attempt)
-    complete &= _token_lines(lines, "output", counts.completion, counts.completion_parts, rates, attempt)
-    complete &= _fee_lines(lines, usage, price, attempt)
-    exact = source == "provider" and not counts.anomalies
-    return Cost(
-        amount_usd=total([line.amount_usd for line in lines]) if complete else None,
-        status=("exact" if exact else "estimated") if complete else "unpriced",
-        lines=tuple(lines),
-        price_table=price.table,
-        usage_source=source,
-        unpriced=() if complete else (target,),
-        anomalies=counts.anomalies,
-    )
+    complete = _token_lines(lines, "input", prompt, prompt_parts, rates, attempt)
+    complete &= _token_lines(lines, "output", completion, completion_parts, rates, attempt)
+    if price.request_usd or usage.model_extra:
+        complete &= _fee_lines(lines, usage, price, attempt)
+    if not complete:
+        return Cost(None, "unpriced", tuple(lines), price_table=price.table, usage_source=source, unpriced=(target,), anomalies=anomalies)
+    amount = lines[0].amount_usd if lines else _NOTHING
+    for line in lines[1:]:
+        amount = _add(amount, line.amount_usd)
+    exact = source == "provider" and not anomalies
+    return Cost(amount, "exact" if exact else "estimated", tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies)
 
 
 def reported(usage: Usage, vendor: str) -> Decimal | None:
@@ -201,15 +201,13 @@ def _token_lines(
             rate = rates.cache_write
         if rate is not None:
             tokens -= count
-            lines.append(_line(part, count, rate, attempt))
+            lines.append(CostLine(part, _scaleb(_multiply(rate, count), _PER_MILLION), count, rate, 0, attempt))
+    if not tokens:
+        return True
     rate = getattr(rates, item)
-    if tokens and rate is not None:
-        lines.append(_line(item, tokens, rate, attempt))
-    return not tokens or rate is not None
-
-
-def _line(item: str, tokens: int, rate: Decimal, attempt: int) -> CostLine:
-    return CostLine(item, _scaleb(_multiply(rate, tokens), -6), tokens, rate, 0, attempt)
+    if rate is not None:
+        lines.append(CostLine(item, _scaleb(_multiply(rate, tokens), _PER_MILLION), tokens, rate, 0, attempt))
+    return rate is not None
 
 
 def _fee_lines(lines: list[CostLine], usage: Usage, price: Price, attempt: int) -> bool:
@@ -223,7 +221,5 @@ def _fee_lines(lines: list[CostLine], usage: Usage, price: Price, attempt: int) 
 
 def _web_searches(usage: Usage) -> int:
     """Source: https://docs.claude.com/en/docs/agents-and-tools/tool-use/web-search-tool#usage-and-pricing"""
-    if not usage.model_extra:
-        return 0
-    tools = usage.model_extra.get("server_tool_use")
+    tools = (usage.model_extra or {}).get("server_tool_use")
     return whole(tools.get("web_search_requests")) if isinstance(tools, Mapping) else 0

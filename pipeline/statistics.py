@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ MOST_TARGETS = 200
 RECENT = 20
 """Attempts of a provider by which its health is judged."""
 _DOWN_AFTER = 3
-_HITS = frozenset({"hit", "shared"})
+_FAILED = frozenset({"failed", "interrupted", "timeout"})
 
 Condition = Literal["ok", "degraded", "down", "unknown"]
 
@@ -60,30 +60,32 @@ class Totals:
         """US dollars per call of known cost; None before the first."""
         return self.cost_usd / self.priced_calls if self.priced_calls else None
 
-    def add(self, record: Record) -> None:
-        """One more call."""
+    def add(self, record: Record, attempts: int) -> None:
+        """One more call, which sent `attempts` requests."""
         self.calls += 1
-        self.successes += record.end == "completed"
-        self.failures += record.end in ("failed", "interrupted", "timeout")
-        self.attempts += len(record.attempts)
+        if record.end == "completed":
+            self.successes += 1
+        elif record.end in _FAILED:
+            self.failures += 1
+        self.attempts += attempts
         self.duration_s += record.duration_s
-        self.cache_hits += given_again(record.facts) is not None
-        if record.usage is not None:
-            self.prompt_tokens += record.usage.prompt_tokens
-            self.completion_tokens += record.usage.completion_tokens
-        self._add_cost(record)
-
-    def _add_cost(self, record: Record) -> None:
-        cost = record.cost
+        if given_again(record.facts) is not None:
+            self.cache_hits += 1
+        usage, cost = record.usage, record.cost
+        if usage is not None:
+            self.prompt_tokens += usage.prompt_tokens
+            self.completion_tokens += usage.completion_tokens
         if cost is None:
             return
-        self.saved_usd += cost.saved_usd
+        if cost.saved_usd:
+            self.saved_usd += cost.saved_usd
         if cost.amount_usd is None:
             self.unpriced_calls += 1
             return
         self.priced_calls += 1
         self.cost_usd += cost.amount_usd
-        self.wasted_usd += cost.wasted_usd
+        if cost.wasted_usd:
+            self.wasted_usd += cost.wasted_usd
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data. Money is text, so that it stays exact."""
@@ -169,16 +171,15 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._total = Totals()
         self._by_target: dict[str, Totals] = {}
         self._recent: dict[str, _Recent] = {}
 
     def note(self, record: Record) -> None:
         """A call has ended."""
         with self._lock:
-            self._total.add(record)
-            self._target(record).add(record)
-            for attempt in record.attempts:
+            attempts = record.attempts
+            self._target(record).add(record, len(attempts))
+            for attempt in attempts:
                 if attempt.error != "cancelled":
                     recent = self._recent.get(attempt.provider)
                     if recent is None:
@@ -188,8 +189,8 @@ class Statistics:
     def snapshot(self) -> Stats:
         """The state now: later calls do not change it."""
         with self._lock:
-            copies = {name: _copy(totals) for name, totals in sorted(self._by_target.items())}
-            return Stats(_copy(self._total), copies)
+            copies = {name: _sum([totals]) for name, totals in sorted(self._by_target.items())}
+            return Stats(_sum(copies.values()), copies)
 
     def condition(self, provider: str) -> ProviderCondition:
         """How the provider of that name does."""
@@ -206,5 +207,9 @@ class Statistics:
         return self._by_target.setdefault(name, Totals())
 
 
-def _copy(totals: Totals) -> Totals:
-    return Totals(**{name: getattr(totals, name) for name in totals.__dataclass_fields__})
+def _sum(parts: Iterable[Totals]) -> Totals:
+    whole = Totals()
+    for part in parts:
+        for name in part.__dataclass_fields__:
+            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+    return whole

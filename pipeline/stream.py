@@ -457,4 +457,7 @@ async def observed(call: Call, call_next: Handler, observer: Observer) -> Reply:
     except BaseException as error:
         notify(observer, Outcome(outcome_of(error), error=error))
         raise
-    return when_done(reply, observer)
+    if isinstance(reply, Stream):
+        return reply.when_done(observer)
+    notify(observer, Outcome("completed", response=reply))
+    return reply
