@@ -153,12 +153,22 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     if price.request_usd or usage.model_extra:
         complete &= _fee_lines(lines, usage, price, attempt)
     if not complete:
-        return Cost(None, "unpriced", tuple(lines), price_table=price.table, usage_source=source, unpriced=(target,), anomalies=anomalies)
+        return Cost(
+            None,
+            "unpriced",
+            tuple(lines),
+            price_table=price.table,
+            usage_source=source,
+            unpriced=(target,),
+            anomalies=anomalies,
+        )
     amount = lines[0].amount_usd if lines else _NOTHING
     for line in lines[1:]:
         amount = _add(amount, line.amount_usd)
     exact = source == "provider" and not anomalies
-    return Cost(amount, "exact" if exact else "estimated", tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies)
+    return Cost(
+        amount, "exact" if exact else "estimated", tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies
+    )
 
 
 def reported(usage: Usage, vendor: str) -> Decimal | None:

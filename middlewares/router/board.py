@@ -47,7 +47,8 @@ class _Cell:
             self.first_s *= factor
             self.whole_n *= factor
             self.whole_s *= factor
-        self.at_ns = max(now_ns, self.at_ns)
+        if now_ns > self.at_ns:
+            self.at_ns = now_ns
 
 
 class Board:
@@ -75,13 +76,15 @@ class Board:
 
     def busy(self, target: Target) -> int:
         """Calls that were sent there and have not come to an attempt yet, and attempts under way."""
-        self._settle()
+        if self._notes:
+            self._settle()
         cell = self._cells.get(target)
-        return cell.busy if cell else 0
+        return cell.busy if cell is not None else 0
 
     def speed(self, target: Target, *, first_chunk: bool, now_ns: int) -> Speed | None:
         """Until the first chunk of streams, or of whole answers; None where nothing has been tried."""
-        self._settle()
+        if self._notes:
+            self._settle()
         cell = self._cells.get(target)
         if cell is None or not cell.tried:
             return None
@@ -97,8 +100,16 @@ class Board:
         return Watch(self, target)
 
     def _note(self, kind: int, what: object) -> None:
-        self._notes.append((kind, what))
-        self._settle()
+        if self._notes or not self._lock.acquire(blocking=False):
+            self._notes.append((kind, what))
+            self._settle()
+            return
+        try:
+            self._take_up(kind, what)
+        finally:
+            self._lock.release()
+        if self._notes:  # left by somebody in the meantime
+            self._settle()
 
     def _settle(self) -> None:
         """Take up the notes. Who comes while another does leaves it to them, or to the next."""
@@ -115,10 +126,11 @@ class Board:
         cell = self._cells.get(target) or self._new_cell(target)
         if cell is None:
             return
-        if kind in (_CHOSEN, _BEGAN):
+        if kind <= _BEGAN:
             cell.busy += 1
             return
-        cell.busy = max(0, cell.busy - 1)
+        if cell.busy:
+            cell.busy -= 1
         if kind == _ENDED:
             self._measure(cell, what)
 
@@ -129,7 +141,8 @@ class Board:
             return
         end_ns = attempt.end_ns or attempt.start_ns
         cell.age(end_ns, self._half_life_ns)
-        cell.last_ns = max(cell.last_ns, end_ns)
+        if end_ns > cell.last_ns:
+            cell.last_ns = end_ns
         cell.tried += 1
         cell.failed += failed
         if attempt.first_chunk_ns is not None:

@@ -45,12 +45,13 @@ class Choice:
         self.candidates = candidates
         self.traits = traits
         self.board = board
-        self.scores: dict[str, tuple[Score, str]] = {}
+        self.scores: dict[str, Considered] = {}
         self.skips: dict[str, tuple[Skipped, str]] = {}
 
     def score(self, candidate: Candidate, score: Score, detail: str = "") -> None:
         """What the strategy compares, and what else there is to say of it."""
-        self.scores[candidate.name] = score, detail
+        name = candidate.name
+        self.scores[name] = Considered(name, "", detail, score)
 
     def skip(self, candidate: Candidate, reason: Skipped, detail: str = "") -> None:
         """Do not take it, and say why."""
@@ -67,15 +68,15 @@ class Choice:
 
     def considered(self) -> tuple[Considered, ...]:
         """What the record says, in the order of the list."""
-        return tuple([self._considered(one) for one in self.candidates])
+        scores = self.scores
+        said = [scores.get(one.name, one.unremarkable) for one in self.candidates]
+        return tuple([self._skipped(one) for one in said] if self.skips else said)
 
-    def _considered(self, candidate: Candidate) -> Considered:
-        name = candidate.name
-        if name not in self.scores and name not in self.skips:
-            return candidate.unremarkable
-        score, detail = self.scores.get(name, (None, ""))
-        skipped, why = self.skips.get(name, ("", detail))
-        return Considered(name, skipped, why, score)
+    def _skipped(self, one: Considered) -> Considered:
+        if one.target not in self.skips:
+            return one
+        reason, detail = self.skips[one.target]
+        return one._replace(skipped=reason, detail=detail)
 
 
 def judge(choice: Choice) -> None:

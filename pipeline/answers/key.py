@@ -13,7 +13,7 @@ from .entry import FORMAT
 
 _DIGEST_BYTES = 20
 
-_APART = frozenset({"model", "stream", "stream_options", "user", "metadata"})
+_APART = {"model", "stream", "stream_options", "user", "metadata"}
 """Fields that leave the answer as it is: how it is delivered, who asked, and labels. The model is taken from the target."""
 
 
@@ -55,9 +55,10 @@ def _circumstances(call: Call, namespace: str, further: str) -> list[object]:
 
 
 def _asked(request: Request) -> tuple[bytes, bytes]:
-    unknown = request.extra
-    apart = _APART.union(unknown) if unknown else _APART
-    known = request.__pydantic_serializer__.to_json(request, exclude=set(apart), exclude_none=True, by_alias=True)
+    unknown, write = request.extra, request.__pydantic_serializer__.to_json
+    if not unknown:
+        return write(request, exclude=_APART, exclude_none=True, by_alias=True), b"[]"
+    known = write(request, exclude=_APART.union(unknown), exclude_none=True, by_alias=True)
     return known, to_json(_sorted(unknown))
 
 

@@ -53,8 +53,9 @@ class PowerOfTwo:
 
 def _by_load(candidates: Sequence[Candidate], choice: Choice, chance: Callable[[], float]) -> list[Candidate]:
     loads = []
+    board = choice.board
     for place, one in enumerate(candidates):
-        busy = choice.board.busy(one.target)
+        busy = board.busy(one.target)
         choice.score(one, float(busy))
         loads.append(((busy + 1) / one.weight if one.weight else math.inf, chance(), place))
     return [candidates[place] for _, _, place in sorted(loads)]

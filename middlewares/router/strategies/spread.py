@@ -61,12 +61,13 @@ class Weighted:
     def rank(self, candidates: Sequence[Candidate], choice: Choice) -> Sequence[Candidate]:
         """An exponential draw for each, divided by its weight: the least wins with just the probability that its weight asks for."""
         key = self._key(choice.traits)
-        draws = {}
-        for one in candidates:
-            draw = self.random() if key is None else _hashed(key, one.name)
-            draws[one.name] = -log(1.0 - draw) / one.weight if one.weight else math.inf
-        choice.scores = {name: (draw, "") for name, draw in draws.items()}
-        return sorted(candidates, key=lambda one: draws[one.name])
+        draws = []
+        for place, one in enumerate(candidates):
+            drawn = self.random() if key is None else _hashed(key, one.name)
+            draw = -log(1.0 - drawn) / one.weight if one.weight else math.inf
+            choice.score(one, draw)
+            draws.append((draw, place))
+        return [candidates[place] for _, place in sorted(draws)]
 
     def _key(self, traits: Traits) -> str | None:
         if self.sticky_by is None:
