@@ -30,10 +30,7 @@ class Armed:
         """False for most texts without anything: told by a quick look."""
         if self.traces is None:
             return True
-        for trace in self.traces:
-            if trace.search(text) is not None:
-                return True
-        return False
+        return any(trace.search(text) is not None for trace in self.traces)
 
 
 class Bench(NamedTuple):
