@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import atexit
 import itertools
 import json
 import statistics
@@ -89,6 +90,15 @@ async def unit_vectors(texts: list[str]) -> list[list[float]]:
 _VECTOR = [1.0] * 384
 
 
+_FOLDER = tempfile.TemporaryDirectory()
+atexit.register(_FOLDER.cleanup)
+
+
+def folder() -> str:
+    """An empty one, gone with the program."""
+    return tempfile.mkdtemp(dir=_FOLDER.name)
+
+
 class Case(NamedTuple):
     """How one stage is measured."""
 
@@ -108,13 +118,13 @@ STAGES: dict[str, Case] = {
     "Tracing": Case(Tracing),
     "Callbacks": Case(lambda: Callbacks(on_success=[lambda _event: None], queue_size=100_000)),
     "Cost": Case(Cost),
-    "Ledger, on the call's path": Case(lambda: Ledger(f"{tempfile.mkdtemp()}/ledger.db"), clock=time.thread_time),
+    "Ledger, on the call's path": Case(lambda: Ledger(f"{folder()}/ledger.db"), clock=time.thread_time),
     "Guardrails, secrets": Case(lambda: Guardrails(["secrets"])),
     "Guardrails, secrets and pii": Case(lambda: Guardrails(["secrets", "pii"])),
     "Cache, passed by": Case(Cache, options=CallOptions(cache={"no_cache": True, "no_store": True})),
     "Cache, miss and kept": Case(Cache, fresh=True),
     "Cache, hit in memory": Case(Cache),
-    "Cache, hit on disk": Case(lambda: Cache(store=f"disk:{tempfile.mkdtemp()}"), 60),
+    "Cache, hit on disk": Case(lambda: Cache(store=f"disk:{folder()}"), 60),
     "Defaults, nothing to do": Case(lambda: Defaults(max={"n": 4}, rules=[DefaultsRule({"top_p": 1}, tenant="a*")])),
     "Defaults, one set, one capped": Case(lambda: Defaults(set={"temperature": 0}, max={"max_tokens": 1000})),
     "RateLimit, requests": Case(lambda: RateLimit(requests_per_minute=10**9)),
@@ -127,7 +137,7 @@ STAGES: dict[str, Case] = {
     "Fallback": Case(lambda: Fallback(["openai/gpt-4.1-mini"])),
     "Fallback, mending streams": Case(lambda: Fallback(["openai/gpt-4.1-mini"], mid_stream="continue")),
     "Faults, none due": Case(lambda: Faults([FaultRule("cut", target="other/*"), FaultRule("stall", tenant="nobody")])),
-    "Record, on the call's path": Case(lambda: Record(f"{tempfile.mkdtemp()}/calls.jsonl"), clock=time.thread_time),
+    "Record, on the call's path": Case(lambda: Record(f"{folder()}/calls.jsonl"), clock=time.thread_time),
     "Replay, played at once": Case(lambda: Replay(cassette()), 150),
     "Retry": Case(Retry),
     "Router, passed by": Case(Router),
@@ -161,7 +171,7 @@ def requests(*, fresh: bool) -> Callable[[], ChatRequest]:
 
 def cassette() -> str:
     """A cassette with the one exchange that is asked for."""
-    path = f"{tempfile.mkdtemp()}/calls.jsonl"
+    path = f"{folder()}/calls.jsonl"
 
     async def record() -> None:
         async with Pipeline([Record(path)], openai, telemetry=False) as pipeline:

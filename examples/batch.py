@@ -11,8 +11,8 @@ from glassway.middlewares import Cost, Retry
 from glassway.providers import Simulated
 from glassway.providers.simulated import SimulatedVendor, Timing
 
-folder = Path(tempfile.mkdtemp())
-requests, results = folder / "requests.jsonl", folder / "results.jsonl"
+folder = tempfile.TemporaryDirectory()
+requests, results = Path(folder.name, "requests.jsonl"), Path(folder.name, "results.jsonl")
 with requests.open("w") as file:
     for number in range(40):
         model = "gpt-sim" if number != 7 else "gpt-sim@fail=invalid_request"
@@ -37,3 +37,5 @@ with Client(stack) as client:
     print(f"{len(lines)} lines in the order of the requests: {[line['custom_id'] for line in lines[:3]]}")
     print(f"one of them: {lines[0]['response']['body']['choices'][0]['message']['content'][:40]}...")
     print(f"what it cost: {lines[0]['glassway']}")
+
+folder.cleanup()

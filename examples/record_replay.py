@@ -12,7 +12,8 @@ from glassway.pipeline.facts import REPLAYS
 from glassway.providers import Simulated
 from glassway.providers.simulated import Fault, SimulatedVendor
 
-cassette = Path(tempfile.mkdtemp()) / "calls.jsonl"
+folder = tempfile.TemporaryDirectory()
+cassette = Path(folder.name) / "calls.jsonl"
 
 
 def questions(client: Client) -> None:
@@ -41,3 +42,5 @@ with Client(Pipeline([Cost(), Retry(), Replay(cassette, timing=0.1)], Simulated(
         client.chat("simulated/gpt-sim", "Tell me another one.", stream=True)
     except CassetteMiss as miss:
         print("  not recorded:", miss.message.partition("the nearest")[2])
+
+folder.cleanup()

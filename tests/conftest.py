@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from realservers import PostgresServer, RedisServer
+
+from glassway.testing.finalizers import young_heap
 
 TRANSPORTS = ("httpx", "fast")
 
@@ -21,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what shells do to what they start in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if (chosen := config.getoption("--transport")) is not None:
         os.environ["GLASSWAY_TRANSPORT"] = chosen
 
@@ -44,6 +49,13 @@ def each_transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     name = str(request.param)
     monkeypatch.setenv("GLASSWAY_TRANSPORT", name)
     return name
+
+
+@pytest.fixture
+def small_heap() -> Iterator[None]:
+    """For tests that collect garbage: they look for their own, not through everything that other tests have loaded."""
+    with young_heap():
+        yield
 
 
 @pytest.fixture

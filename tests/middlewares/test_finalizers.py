@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,6 +48,15 @@ from glassway.pipeline.portal import run_sync
 from glassway.pipeline.stream import Stream, observed
 from glassway.testing import FakeProvider, Scripted
 from glassway.testing.finalizers import ENDINGS, Ending, run_ending
+
+
+pytestmark = pytest.mark.usefixtures("small_heap")
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where stages with files have them."""
+    monkeypatch.chdir(tmp_path)
 
 
 async def ignore(event: Any) -> None:
@@ -136,9 +145,9 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Pool": lambda: [Pool(size=8)],
     "Deduplicate": lambda: [Deduplicate()],
     "Batch": lambda: [Batch()],
-    "Ledger": lambda: [Ledger(f"{tempfile.mkdtemp()}/ledger.db")],
-    "Record": lambda: [Record(f"{tempfile.mkdtemp()}/calls.jsonl")],
-    "Replay": lambda: [Replay(f"{tempfile.mkdtemp()}/calls.jsonl", mode="record_missing")],
+    "Ledger": lambda: [Ledger("ledger.db")],
+    "Record": lambda: [Record("recorded.jsonl")],
+    "Replay": lambda: [Replay("played.jsonl", mode="record_missing")],
     "Faults": lambda: [Faults()],
 }
 ORDER = (

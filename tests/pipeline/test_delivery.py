@@ -17,7 +17,7 @@ import pytest
 from glassway.pipeline import delivery
 from glassway.pipeline.delivery import Deliverer, DeliveryCounts, Recipient, delivery_counts
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_heap")]
 
 
 class Counting:

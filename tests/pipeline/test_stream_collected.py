@@ -15,7 +15,7 @@ from glassway.pipeline.outcome import Outcome
 from glassway.pipeline.stream import Stream
 from glassway.pipeline.types import assemble_chat
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_heap")]
 
 
 def dropped(source: Blocks, outcomes: list[Outcome]) -> list[Stream]:

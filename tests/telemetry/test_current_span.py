@@ -24,7 +24,7 @@ from glassway.pipeline.stream import Handler, Reply, Stream
 from glassway.pipeline.telemetry import CallIds, Telemetry
 from glassway.testing import FakeClock, FakeProvider, Scripted
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("small_heap")]
 
 
 def current() -> int:
