@@ -49,7 +49,6 @@ from glassway.pipeline.stream import Stream, observed
 from glassway.testing import FakeProvider, Scripted
 from glassway.testing.finalizers import ENDINGS, Ending, run_ending
 
-
 pytestmark = pytest.mark.usefixtures("small_heap")
 
 
