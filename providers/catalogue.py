@@ -104,7 +104,11 @@ ROWS: tuple[Row, ...] = (
         key_variables=("GEMINI_API_KEY", "GOOGLE_API_KEY"),
         auth="x-goog-api-key",
         codec="gemini",
-        dialect=Dialect(name="gemini", operations=frozenset({"chat"})),
+        dialect=Dialect(
+            name="gemini",
+            operations=frozenset({"chat", "embeddings"}),
+            embedding_inputs=100,  # "at most 100 requests can be in one batch", its error says
+        ),
         models_path="/v1beta/models",
         default_model="gemini-2.5-flash",
         aliases=("google",),
@@ -118,7 +122,13 @@ ROWS: tuple[Row, ...] = (
         needs_key=False,
         auth="google",
         codec="vertex",
-        dialect=Dialect(name="vertex", operations=frozenset({"chat"})),
+        dialect=Dialect(
+            name="vertex",
+            operations=frozenset({"chat", "embeddings"}),
+            # Source: https://cloud.google.com/vertex-ai/generative-ai/docs/embeddings/get-text-embeddings#api_limits
+            embedding_inputs=250,
+            embedding_tokens=20_000,
+        ),
         models_path="/v1beta1/publishers/google/models",
         aliases=("vertex_ai",),
         place=google_place,

@@ -50,10 +50,8 @@ OUT_OF_SCOPE: dict[str, str] = {
         "InvokeModel of families other than Claude and Nova, which are asked by Converse",
     ),
     "bedrock/invoke-text-stream-*": "InvokeModel of families other than Claude and Nova, which are asked by Converse",
-    "vertex/predict-*": "publishers' older `predict`, which is no chat",
     "openai/responses-compact-*": "compacting a conversation at the vendor, which is none of our operations",
     "mistral/ocr-*": "reading scanned pages, which is none of our operations",
-    "gemini/embeddings-*": "Gemini's embeddings, which the codec does not speak; OpenAI's form of them works by openai_compatible",
 }
 """Exchanges that no test judges, and why."""
 

@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 from ...pipeline.call import Call
 from ...pipeline.errors import APIStatusError, ConfigError
-from ...pipeline.types import ChatChunk, ChatResponse, assemble_chat
+from ...pipeline.types import ChatChunk, ChatResponse, Response, assemble_chat
 from ..codec import Decoder, Encoded
 from .anthropic import AnthropicCodec
-from .gemini import GeminiCodec, body_of, encoded_body, verb_of
+from .gemini import GeminiCodec, chat_body, encoded_body, verb_of
 from .plain_json import json_object, write_json
 
 API_VERSION: Final = "v1"
@@ -34,7 +34,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VertexCodec:
-    """Chat requests to the models of Google and of Anthropic in a project's location.
+    """Chat requests to the models of Google and of Anthropic in a project's location, and embeddings by those of Google.
 
     `place` says which project and location a call is for. The setting `api_version` of a call replaces `v1`. A model is
     a bare name (`gemini-2.5-flash`, `claude-sonnet-4-5@20250929`) or a resource of Google's (`publishers/google/models/...`,
@@ -47,7 +47,7 @@ class VertexCodec:
     _claude: AnthropicCodec = field(default=AnthropicCodec(provider="vertex", host="vertex"), repr=False)
 
     def encode(self, call: Call) -> Encoded:
-        """The request. Raises `ConfigError` where a model needs a project and none is known, `BadRequestError` for other operations than chat."""
+        """The request. Raises `ConfigError` where a model needs a project and none is known, `BadRequestError` for other operations than chat and, of Google's models, embeddings."""
         place = self.place(call)
         version = call.options.settings.get("api_version") or API_VERSION
         if _is_claude(call):
@@ -57,8 +57,8 @@ class VertexCodec:
                 )
             encoded = self._claude.encode(call)
             return encoded._replace(path=f"/{version}{_parent(place)}{encoded.path}")
-        path = f"/{version}{_resource(call.target.model, place)}:{verb_of(call)}"
-        return Encoded("POST", path, encoded_body(call), {"content-type": "application/json"})
+        path = f"/{version}{_resource(call.target.model, place)}:{verb_of(call, vertex=True)}"
+        return Encoded("POST", path, encoded_body(call, vertex=True), {"content-type": "application/json"})
 
     def encode_count(self, call: Call) -> Encoded:
         """The request to count a prompt's tokens. Raises `BadRequestError` for models of Anthropic.
@@ -68,7 +68,7 @@ class VertexCodec:
         if _is_claude(call):
             return self._claude.encode_count(call)
         version = call.options.settings.get("api_version") or API_VERSION
-        body = {name: value for name, value in body_of(call).items() if name in _COUNTED}
+        body = {name: value for name, value in chat_body(call).items() if name in _COUNTED}
         path = f"/{version}{_resource(call.target.model, self.place(call))}:countTokens"
         return Encoded("POST", path, write_json(body), {"content-type": "application/json"})
 
@@ -76,7 +76,7 @@ class VertexCodec:
         """The count. Raises `ResponseValidationError` where there is none."""
         return self._gemini.decode_count(body)
 
-    def decode(self, call: Call, body: bytes) -> ChatResponse:
+    def decode(self, call: Call, body: bytes) -> Response:
         """A complete answer. Raises `ResponseValidationError` when it is none, the error's class for an error in a 200."""
         return self._claude.decode(call, body) if _is_claude(call) else self._gemini.decode(call, body)
 
