@@ -27,6 +27,7 @@ from .stream import Handler, Middleware, Reply, Stream
 from .telemetry import Telemetry
 from .telemetry.names import metrics_of
 from .trace import Stopwatch, Trace
+from .turns import Turns
 from .types import EmbeddingsRequest, Request
 
 Provider = Handler
@@ -79,7 +80,7 @@ class Pipeline:
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._resources: AsyncExitStack | None = None
-        self._opening = asyncio.Lock()
+        self._opening = Turns()
         self._closed = False
         self._draining = False
         self._successor: Pipeline | None = None

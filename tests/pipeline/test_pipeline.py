@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +12,11 @@ import pytest
 from builders import answer, ask, make, read_texts, running, server_error, stage
 
 from glassway import CallOptions, Pipeline
+from glassway.pipeline.call import Call
 from glassway.pipeline.errors import APITimeoutError, ConfigError, PlanError, StageError
 from glassway.pipeline.facts import Slot, Trail
-from glassway.pipeline.stream import Stream
-from glassway.pipeline.types import Usage
+from glassway.pipeline.stream import Handler, Reply, Stream
+from glassway.pipeline.types import ChatResponse, Usage
 from glassway.testing import FakeClock, FakeProvider, Scripted
 
 pytestmark = pytest.mark.anyio
@@ -276,3 +279,61 @@ async def test_a_stream_gives_the_same_as_the_unary_answer() -> None:
     assert isinstance(reply, Stream)
     assert "".join(await read_texts(reply)) == unary.text
     assert (await reply.response()).to_dict() == unary.to_dict()
+
+
+class SlowToOpen:
+    """A stage that takes its time to open, and counts."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.opened = 0
+        self._error = error
+
+    async def open(self) -> None:
+        self.opened += 1
+        await asyncio.sleep(0.05)
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    async def aclose(self) -> None: ...
+
+    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+        return await call_next(call)
+
+
+def on_loops_of_their_own(pipeline: Pipeline, loops: int, tasks: int) -> list[object]:
+    """What so many calls come to that begin at once, on each of so many event loops."""
+    begin = threading.Barrier(loops)
+
+    async def several() -> list[object]:
+        begin.wait()
+        return list(await asyncio.gather(*(pipeline.send(ask()) for _ in range(tasks)), return_exceptions=True))
+
+    with ThreadPoolExecutor(loops) as threads:
+        return [one for each in threads.map(lambda _: asyncio.run(several()), range(loops)) for one in each]
+
+
+def test_first_calls_on_several_event_loops_open_it_once() -> None:
+    stage = SlowToOpen()
+    pipeline = Pipeline([stage], FakeProvider([Scripted()]))
+    assert [type(one) for one in on_loops_of_their_own(pipeline, 4, 8)] == [ChatResponse] * 32
+    assert stage.opened == 1
+
+
+def test_where_opening_fails_the_next_of_them_tries() -> None:
+    stage = SlowToOpen(ConfigError("not this time"))
+    pipeline = Pipeline([stage], FakeProvider([Scripted()]))
+    ends = on_loops_of_their_own(pipeline, 4, 2)
+    assert sorted(type(one).__name__ for one in ends) == ["ChatResponse"] * 7 + ["ConfigError"]
+    assert stage.opened == 2
+
+
+async def test_a_call_that_is_cancelled_while_another_opens_passes_its_turn_on() -> None:
+    stage = SlowToOpen(ConfigError("not this time"))
+    pipeline = Pipeline([stage], FakeProvider([Scripted()]))
+    calls = [asyncio.ensure_future(pipeline.send(ask())) for _ in range(4)]
+    await asyncio.sleep(0.02)
+    calls[1].cancel()  # next in line
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(one).__name__ for one in ends] == ["ConfigError", "CancelledError", "ChatResponse", "ChatResponse"]
+    assert stage.opened == 2

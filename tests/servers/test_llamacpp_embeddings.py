@@ -14,7 +14,7 @@ from glassway.pipeline.errors import APIStatusError, AuthenticationError, BadReq
 from glassway.pipeline.pipeline import Pipeline
 from glassway.providers import provider
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("each_transport")]
 
 TEXTS = ["the sky is blue", "hello", "light and sky"]
 MODEL = "llamacpp/tiny-random"

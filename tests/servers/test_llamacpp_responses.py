@@ -20,7 +20,7 @@ from glassway.providers import provider
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+pytestmark = [pytest.mark.anyio, pytest.mark.slow, pytest.mark.usefixtures("each_transport")]
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 PARAMETERS = {

@@ -237,7 +237,7 @@ async def test_the_models_of_a_resource() -> None:
 
 
 @pytest.fixture
-async def listening() -> AsyncIterator[tuple[int, list[bytes]]]:
+async def listening(each_transport: str) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A server on loopback that answers each request alike, and keeps what came."""
     heads: list[bytes] = []
     body = json.dumps(ANSWER).encode()

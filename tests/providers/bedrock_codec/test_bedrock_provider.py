@@ -436,7 +436,7 @@ class Server:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server(each_transport: str) -> AsyncIterator[Server]:
     made = Server()
     async with await asyncio.start_server(made.serve, "127.0.0.1", 0) as listening:
         made.port = listening.sockets[0].getsockname()[1]
