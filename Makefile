@@ -17,6 +17,7 @@ GENERATORS := dashboards/build.py docs/render.py docs/tables.py
 COVERED := pipeline/*,middlewares/*
 LEAST_COVERED := 95
 VENDORS := tests/providers tests/servers
+TRANSPORTS := fast httpx
 
 .PHONY: help demo test check format-check lint types generated docs bench clean system
 
@@ -26,12 +27,14 @@ help:
 demo: .venv/.for-cli
 	@$(BIN)/glassway demo $(ARGS)
 
-# Two halves at a time, because machines have two cores: what needs vendors' recordings and servers, and everything else.
-# Only the second one is measured: codecs are proven by recordings, the chain and its stages by every branch.
+# Two halves at a time, because machines have two cores: what needs vendors' recordings and servers, over each of our
+# transports, and everything else. Only the second one is measured: codecs are proven by recordings, the chain and its
+# stages by every branch.
 test: .venv/.for-dev system
 	@mkdir -p build
 	@$(BIN)/coverage erase
-	@$(BIN)/python -m pytest $(VENDORS) $(ARGS) >build/test-vendors.txt 2>&1 & vendors=$$!; \
+	@{ for transport in $(TRANSPORTS); do $(BIN)/python -m pytest $(VENDORS) --transport=$$transport $(ARGS) || exit 1; done; } \
+		>build/test-vendors.txt 2>&1 & vendors=$$!; \
 	$(BIN)/coverage run -m pytest $(VENDORS:%=--ignore=%) $(ARGS) && chain=passed || chain=failed; \
 	wait $$vendors && vendors=passed || vendors=failed; \
 	cat build/test-vendors.txt; echo "chain and stages: $$chain; vendors: $$vendors"; \

@@ -11,6 +11,8 @@ from .facts import ATTEMPTS, Attempt
 from .ids import random_id
 from .outcome import Outcome
 from .stream import Block, Handler, Reply, Source, Stream, observed
+from .tokens import estimate_response_tokens
+from .types import Assemble, ChatResponse
 
 T = TypeVar("T")
 
@@ -23,14 +25,17 @@ async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
     """
     opened = _begin(call, provider)
     call = call.in_attempt(opened)
+    attended: _Attended | None = None
 
     async def send(view: Call) -> Reply:
+        nonlocal attended
         reply = await within(view, view.limits.first_chunk_s, "first chunk", handler(view))
         if isinstance(reply, Stream):
-            reply.attend(lambda source, first: _Attended(source, first, view))
+            attended = _Attended(view, reply.assemble)
+            reply.attend(attended.take_over)
         return reply
 
-    return await observed(call, send, lambda outcome: _end(call, opened, outcome))
+    return await observed(call, send, lambda outcome: _end(call, opened, outcome, attended))
 
 
 def traceparent(call: Call) -> str | None:
@@ -67,7 +72,7 @@ def _begin(call: Call, provider: str) -> Attempt:
     return opened
 
 
-def _end(call: Call, opened: Attempt, outcome: Outcome) -> None:
+def _end(call: Call, opened: Attempt, outcome: Outcome, attended: _Attended | None) -> None:
     opened.end_ns = call.clock.now_ns()
     opened.useful = outcome.ok or (outcome.error is None and outcome.chunks > 0)
     if outcome.error is not None:
@@ -77,6 +82,10 @@ def _end(call: Call, opened: Attempt, outcome: Outcome) -> None:
         opened.usage = outcome.response.usage
     if opened.usage is not None and opened.usage_source == "missing":
         opened.usage_source = "provider" if outcome.ok else "partial"
+    if attended is not None:
+        if opened.usage_source != "provider":
+            opened.written_tokens = attended.written_tokens()
+        attended.forget()
     if call.state.trace is not None:
         call.state.trace.attempt_ends(opened)
     for watcher in call.state.watchers:
@@ -142,15 +151,32 @@ def _timed_out(which: str, limit_s: float) -> APITimeoutError:
 class _Attended:
     """A vendor's source, read within its limits, with what it brings noted on the attempt."""
 
-    def __init__(self, source: Source, first: Block, call: Call) -> None:
-        self._source = source
+    _source: Source
+
+    def __init__(self, call: Call, assemble: Assemble) -> None:
         self._call = call
+        self._assemble = assemble
         assert call.attempt is not None  # noqa: S101 - `attempt` made the view
         self._attempt = call.attempt
         self._last_ns = call.clock.now_ns()
+        self._blocks: list[Block] = []
+
+    def take_over(self, source: Source, first: Block) -> _Attended:
+        """Read `source` from now on, in its place."""
+        self._source = source
         if first:
             self._attempt.first_chunk_ns = self._last_ns
             self._note(first)
+        return self
+
+    def written_tokens(self) -> int | None:
+        """What the vendor wrote, by estimate, whatever became of it further out; None where nothing came, or no text."""
+        response = self._assemble([chunk for block in self._blocks for chunk in block]) if self._blocks else None
+        return estimate_response_tokens(response, self._attempt.model) if isinstance(response, ChatResponse) else None
+
+    def forget(self) -> None:
+        """Let go of what came."""
+        self._blocks = []
 
     async def read(self) -> Block:
         limit_s, which = _nearest(self._call, self._call.limits.between_chunks_s, "further chunk")
@@ -181,6 +207,7 @@ class _Attended:
     def _note(self, block: Block) -> None:
         attempt = self._attempt
         attempt.chunks += len(block)
+        self._blocks.append(block)
         for chunk in block:
             if chunk.usage is not None:
                 attempt.usage = chunk.usage

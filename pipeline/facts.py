@@ -71,7 +71,7 @@ class Attempt:
     service_tier: str | None = None
     """The tier that served it, where the vendor says so: tiers have prices of their own."""
     written_tokens: int | None = None
-    """Output by estimate, where the answer has text of other attempts too; None: the answer tells."""
+    """What the vendor wrote, by estimate, of a stream that it did not count to its end; None: its count or the answer tells."""
 
     @property
     def duration_s(self) -> float:

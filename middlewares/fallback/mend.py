@@ -99,12 +99,8 @@ class Mender:
 
     def _join(self, source: Call, reply: Stream, begun: Begun, error: GlasswayError) -> Stream:
         self._note(error.kind, begun, str(source.target), "")
-        for attempt, response in self._parts:
-            if attempt is not None:
-                attempt.written_tokens = estimate_response_tokens(response, attempt.model)
         came_from, self._view = str(self._view.target), source
-        self._attempt = attempt = _live(source)
-        reply.when_done(lambda outcome: _note_written(attempt, outcome))
+        self._attempt = _live(source)
         mark = {
             "policy": self._how.policy,
             "from": came_from,
@@ -181,12 +177,6 @@ class Mender:
 def _live(view: Call) -> Attempt | None:
     """The request whose answer is being read."""
     return next((attempt for attempt in reversed(view.trail(ATTEMPTS)) if attempt.end_ns is None), None)
-
-
-def _note_written(attempt: Attempt | None, outcome: Outcome) -> None:
-    if attempt is not None and (not outcome.ok or attempt.usage is None):
-        response = outcome.response
-        attempt.written_tokens = estimate_response_tokens(response, attempt.model) if response is not None else 0
 
 
 def _only_text(begun: Begun) -> bool:

@@ -10,13 +10,16 @@ from typing import Any, ClassVar
 
 import pytest
 
+from glassway.middlewares import Guardrails
 from glassway.middlewares.cost import Cost
+from glassway.middlewares.guardrails import Regex
 from glassway.pipeline.call import Call, CallOptions, Target
 from glassway.pipeline.errors import (
     APIConnectionError,
     APIError,
     APITimeoutError,
     ConfigError,
+    GuardrailViolation,
     InternalServerError,
     PlanError,
     RateLimitError,
@@ -388,3 +391,36 @@ def test_settings_are_checked_when_they_are_made() -> None:
         Cost(overrides={"a/b": {}})
     with pytest.raises(ConfigError, match="on_unpriced"):
         Cost(on_unpriced="maybe")  # type: ignore[arg-type]  # what a YAML file may hold
+
+
+STORY = "one two three four five six seven eight nine ten eleven twelve"
+
+
+async def test_what_a_guardrail_kept_back_was_written_all_the_same() -> None:
+    """The caller sees nothing of the words that were held back when the rule struck; the vendor charges for them."""
+    guard = Guardrails([Regex("eleven", name="eleven")], holdback_chars=200)
+    bench = Bench([Scripted(text=STORY + " more" * 100)], [guard])
+    stream = await bench.pipeline.send(ask(stream=True))
+    assert isinstance(stream, Stream)
+    seen = ""
+    with pytest.raises(GuardrailViolation) as blocked:
+        async for chunk in stream:
+            seen += chunk.text
+    record = blocked.value.record
+    assert record is not None
+    written = record.attempts[0].written_tokens
+    assert (seen.split()[-1], written) == ("ten", 50)  # and 200 characters that were looked at together
+    assert record.cost is not None
+    assert (record.cost.status, record.cost.usage_source) == ("estimated", "tokenizer")
+    assert sum(line.tokens for line in record.cost.lines if line.item == "output") == written
+
+
+async def test_what_the_vendor_counted_to_the_end_is_not_estimated_beside_it() -> None:
+    bench = Bench([Scripted(text=STORY, usage=USAGE)])
+    stream = await bench.pipeline.send(ask(stream=True))
+    assert isinstance(stream, Stream)
+    record = (await stream.response()).record
+    assert record is not None
+    assert record.attempts[0].written_tokens is None
+    assert record.cost is not None
+    assert record.cost.status == "exact"
