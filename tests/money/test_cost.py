@@ -402,14 +402,18 @@ async def test_what_a_guardrail_kept_back_was_written_all_the_same() -> None:
     bench = Bench([Scripted(text=STORY + " more" * 100)], [guard])
     stream = await bench.pipeline.send(ask(stream=True))
     assert isinstance(stream, Stream)
-    seen = ""
-    with pytest.raises(GuardrailViolation) as blocked:
+    seen: list[str] = []
+
+    async def read() -> None:
         async for chunk in stream:
-            seen += chunk.text
+            seen.append(chunk.text)
+
+    with pytest.raises(GuardrailViolation) as blocked:
+        await read()
     record = blocked.value.record
     assert record is not None
     written = record.attempts[0].written_tokens
-    assert (seen.split()[-1], written) == ("ten", 50)  # and 200 characters that were looked at together
+    assert ("".join(seen).split()[-1], written) == ("ten", 50)  # and 200 characters that were looked at together
     assert record.cost is not None
     assert (record.cost.status, record.cost.usage_source) == ("estimated", "tokenizer")
     assert sum(line.tokens for line in record.cost.lines if line.item == "output") == written
