@@ -17,6 +17,7 @@ from ..pipeline.stream import Reply, Stream
 from .addressing import Address, lower_names, masked_headers, masked_url
 from .body import Body, BodySource, connection_error
 from .codec import CountsTokens, Encoded
+from .direct import Direct
 from .heads import Heads, request_of
 from .models import model_ids
 from .request_id import request_id
@@ -49,8 +50,8 @@ class Availability(NamedTuple):
         return self.available
 
 
-class HTTPProvider:
-    """The terminal of a pipeline for one vendor. Safe for concurrent use, on any number of event loops.
+class HTTPProvider(Direct):
+    """The terminal of a pipeline for one vendor; or called by itself, by the client's methods. Safe for concurrent use, on any number of event loops.
 
     `api_key`: without one, the vendor's environment variables are read at each call (so keys can be rotated).
     `base_url`, `headers`: instead of, and beside, the row's. Options of a call override all three.
