@@ -40,6 +40,10 @@ class Book:
             found = self._distributions[key] = self._sink.distribution(metric, labels)
         return found
 
+    def number(self, metric: Metric, labels: Labels) -> Adds:
+        """The bound counter or gauge, for those who keep it."""
+        return self._numbers.get((metric.name, labels)) or self._bind(metric, labels)
+
     def _bind(self, metric: Metric, labels: Labels) -> Adds:
         bound = self._numbers[metric.name, labels] = self._sink.number(metric, labels)
         return bound

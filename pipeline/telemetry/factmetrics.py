@@ -56,12 +56,16 @@ from ..facts import (
 from ..record import Record
 from . import names
 from .book import Book
-from .instruments import Families
+from .instruments import Adds, Families
 
 Vendor = tuple[str, str]
 """Provider and model, bounded."""
 
 Count = Callable[[Record, Vendor, Any], None]
+
+
+_MOST_VERDICTS = 1000
+"""Of guardrails, each looked up once."""
 
 
 class FactMetrics:
@@ -85,6 +89,7 @@ class FactMetrics:
         self._parameter = families.bound(names.L_PARAMETER)
         self._shadow = families.bound(names.L_SHADOW)
         self._tenant = families.bound(names.L_TENANT)
+        self._guardrails: dict[tuple[str, str, str], Adds] = {}
         rules: dict[Slot[Any], Count] = {
             COST: self._cost,
             CACHE: self._cache,
@@ -136,7 +141,13 @@ class FactMetrics:
         self._book.add(names.ROUTES, (self._route(fact.route), self._routed(fact.target), fact.decided_by))
 
     def _guardrail(self, _: Record, __: Vendor, fact: GuardrailVerdict) -> None:
-        self._book.add(names.GUARDRAILS, (self._rule(fact.rule), fact.side, fact.verdict))
+        key = (fact.rule, fact.side, fact.verdict)
+        bound = self._guardrails.get(key)
+        if bound is None:
+            bound = self._book.number(names.GUARDRAILS, (self._rule(fact.rule), fact.side, fact.verdict))
+            if len(self._guardrails) < _MOST_VERDICTS:
+                self._guardrails[key] = bound
+        bound.add()
 
     def _retry(self, record: Record, vendor: Vendor, fact: Retried) -> None:
         asked = self._vendor_of(record, fact.attempt, vendor)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from ..facts import SEMANTIC_CHECK, SHADOW, Attempt
 from ..record import Record
 from ..types import Usage
 from . import names
 from .book import Book
-from .convention import Exemplar, answering, convention_of
+from .convention import Common, Exemplar, answering, convention_of
 from .factmetrics import FactMetrics, Vendor
-from .instruments import Families, Observes, Sink
+from .instruments import Adds, Families, Observes, Sink
 from .schema import Generation
 
 
@@ -25,7 +26,9 @@ class CallMetrics:
     def __init__(self, sink: Sink, families: Families, generation: Generation) -> None:
         self._book = Book(sink)
         self._count_convention = convention_of(generation)
-        self._stages_of: dict[tuple[str, ...], list[Observes]] = {}
+        self._stages_of: dict[Sequence[str], list[Observes]] = {}
+        self._alike: dict[tuple[object, ...], _Alike] = {}
+        self._attempts_alike: dict[tuple[object, ...], _AttemptsAlike] = {}
         self._model = families.bound(names.L_MODEL)
         self._provider = families.bound(names.L_PROVIDER)
         self._stage = families.bound(names.L_STAGE)
@@ -41,17 +44,19 @@ class CallMetrics:
     def finish(self, record: Record, exemplar: Exemplar) -> None:
         """A call has ended. `exemplar` holds the ids of its trace if that is kept."""
         with self._book.lock:
-            vendor = self._vendor(record.provider, record.model, record)
-            self._call(record, vendor, exemplar)
+            alike = self._alike_of(record)
+            alike.in_flight.add(-1)
+            alike.calls.add()
+            alike.duration.observe(record.duration_s, exemplar)
+            if record.tenant:
+                self._book.add(names.TENANT_CALLS, (self._tenant(record.tenant), record.end))
             self._stage_times(record)
             for attempt in record.attempts:
                 self._attempt(record, attempt)
             if record.stream:
-                self._stream(record, vendor, exemplar)
-            self._facts.count(record, vendor)
-            known = self._provider(record.vendor or names.NONE, admit=record.fault != "caller")
-            common = names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]
-            self._count_convention(self._book, record, common, exemplar)
+                self._stream(record, alike.vendor, exemplar)
+            self._facts.count(record, alike.vendor)
+            self._count_convention(self._book, record, alike.common, exemplar)
 
     def finish_beside(self, record: Record) -> None:
         """A call beside another has ended: what its stage made of it, and nothing else."""
@@ -75,14 +80,26 @@ class CallMetrics:
         admit = record.fault != "caller"
         return self._provider(provider or names.NONE, admit=admit), self._model(model or record.requested, admit=admit)
 
-    def _call(self, record: Record, vendor: Vendor, exemplar: Exemplar) -> None:
-        book = self._book
+    def _alike_of(self, record: Record) -> _Alike:
+        key = (record.provider, record.model, record.vendor, record.operation, record.stream, record.end, record.error)
+        if record.fault == "caller":
+            return self._bound(record)  # names that are no names yet may become some: that is not remembered
+        found = self._alike.get(key)
+        if found is None:
+            found = _remember(self._alike, key, self._bound(record))
+        return found
+
+    def _bound(self, record: Record) -> _Alike:
+        book, vendor = self._book, self._vendor(record.provider, record.model, record)
         stream = "true" if record.stream else "false"
-        book.add(names.IN_FLIGHT, (stream,), -1)
-        book.add(names.CALLS, (record.operation, *vendor, record.end, record.error or ""))
-        book.observe(names.CALL_DURATION, (record.operation, *vendor, stream), record.duration_s, exemplar)
-        if record.tenant:
-            book.add(names.TENANT_CALLS, (self._tenant(record.tenant), record.end))
+        known = self._provider(record.vendor or names.NONE, admit=record.fault != "caller")
+        return _Alike(
+            vendor,
+            (names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]),
+            book.number(names.IN_FLIGHT, (stream,)),
+            book.number(names.CALLS, (record.operation, *vendor, record.end, record.error or "")),
+            book.distribution(names.CALL_DURATION, (record.operation, *vendor, stream)),
+        )
 
     def _stage_times(self, record: Record) -> None:
         trace = record.trace
@@ -90,38 +107,54 @@ class CallMetrics:
             return
         stages = self._stages(record.stage_names)
         trace.measure()
-        totals_ns = [0] * len(stages)
-        for frame in trace.frames:
-            totals_ns[frame.index] += frame.self_ns
-        totals_ns[-1] = trace.root.self_ns
-        ran = {frame.index for frame in trace.frames}
-        for index in (*ran, -1):
-            stages[index].observe(totals_ns[index] / 1e9)  # -1 is the call's own, the last
+        frames = trace.frames
+        ran = {frame.index: frame.self_ns for frame in frames}
+        if len(ran) < len(frames):  # some more than once
+            ran = dict.fromkeys(ran, 0)
+            for frame in frames:
+                ran[frame.index] += frame.self_ns
+        for index, self_ns in ran.items():
+            stages[index].observe(self_ns / 1e9)
+        stages[-1].observe(trace.root.self_ns / 1e9)  # the call's own, the last
         if trace.consumer_ns:
             self._book.observe(names.STAGE_SELF, ("consumer",), trace.consumer_ns / 1e9)
 
     def _stages(self, stage_names: Sequence[str]) -> list[Observes]:
-        key = tuple(stage_names)
-        found = self._stages_of.get(key)
+        found = self._stages_of.get(stage_names)
         if found is None:
-            labels = [(self._stage(name),) for name in (*key, "call")]
+            labels = [(self._stage(name),) for name in (*stage_names, "call")]
             found = [self._book.distribution(names.STAGE_SELF, label) for label in labels]
             if len(self._stages_of) < _MOST_PIPELINES:
-                self._stages_of[key] = found
+                self._stages_of[stage_names] = found
         return found
 
     def _attempt(self, record: Record, attempt: Attempt) -> None:
-        book, vendor = self._book, self._vendor(attempt.provider, attempt.model, record)
-        book.add(names.ATTEMPTS_SENT, (*vendor, attempt.reason, attempt.error or ""))
+        key = (attempt.provider, attempt.model, attempt.reason, attempt.error, attempt.useful)
+        alike = None if record.fault == "caller" else self._attempts_alike.get(key)
+        if alike is None:
+            alike = self._bound_attempt(record, attempt)
+            if record.fault != "caller":
+                _remember(self._attempts_alike, key, alike)
+        alike.sent.add()
         if attempt.end_ns is not None:
-            book.observe(names.ATTEMPT_DURATION, vendor, attempt.duration_s)
-        if attempt.usage is None:
+            alike.duration.observe((attempt.end_ns - attempt.start_ns) / 1e9)
+        usage = attempt.usage
+        if usage is None:
             return
-        useful = "true" if attempt.useful else "false"
-        for kind, tokens in _tokens(attempt.usage):
-            book.add(names.TOKENS, (*vendor, kind, useful), tokens)
-        for anomaly in attempt.usage.anomalies():
-            book.add(names.ANOMALIES, (vendor[0], anomaly))
+        for kind, tokens in _tokens(usage):
+            if tokens > 0:
+                bound = alike.tokens.get(kind)
+                if bound is None:
+                    labels = (*alike.vendor, kind, "true" if attempt.useful else "false")
+                    bound = alike.tokens[kind] = self._book.number(names.TOKENS, labels)
+                bound.add(tokens)
+        for anomaly in usage.anomalies():
+            self._book.add(names.ANOMALIES, (alike.vendor[0], anomaly))
+
+    def _bound_attempt(self, record: Record, attempt: Attempt) -> _AttemptsAlike:
+        book, vendor = self._book, self._vendor(attempt.provider, attempt.model, record)
+        sent = book.number(names.ATTEMPTS_SENT, (*vendor, attempt.reason, attempt.error or ""))
+        return _AttemptsAlike(vendor, sent, book.distribution(names.ATTEMPT_DURATION, vendor), {})
 
     def _stream(self, record: Record, vendor: Vendor, exemplar: Exemplar) -> None:
         book, attempt = self._book, answering(record)
@@ -136,14 +169,47 @@ class CallMetrics:
             book.observe_all(names.CHUNK_GAP, vendor, [gap_ns / 1e9 for gap_ns in attempt.gaps_ns])
 
 
+class _Alike(NamedTuple):
+    """What calls are counted by that ended alike: looked up once."""
+
+    vendor: Vendor
+    common: Common
+    in_flight: Adds
+    calls: Adds
+    duration: Observes
+
+
+class _AttemptsAlike(NamedTuple):
+    """The same of attempts; `tokens` by their kind."""
+
+    vendor: Vendor
+    sent: Adds
+    duration: Observes
+    tokens: dict[str, Adds]
+
+
+_MOST_ALIKE = 1000
+"""Kinds of calls that are looked up once; where there are more, they are looked up again."""
+
+_Bound = TypeVar("_Bound", _Alike, _AttemptsAlike)
+
+
+def _remember(known: dict[tuple[object, ...], _Bound], key: tuple[object, ...], bound: _Bound) -> _Bound:
+    if len(known) >= _MOST_ALIKE:
+        known.clear()
+    known[key] = bound
+    return bound
+
+
 _MOST_PIPELINES = 1000
 """Pipelines whose stages are looked up once; programs that make more of them look up each time."""
 
 
-def _tokens(usage: Usage) -> list[tuple[str, int]]:
-    counts = [("input", usage.prompt_tokens), ("output", usage.completion_tokens)]
+def _tokens(usage: Usage) -> Iterator[tuple[str, int]]:
+    yield "input", usage.prompt_tokens
+    yield "output", usage.completion_tokens
     if usage.prompt_tokens_details is not None:
-        counts += [("cache_read", usage.cached_tokens), ("cache_write", usage.cache_write_tokens)]
+        yield "cache_read", usage.cached_tokens
+        yield "cache_write", usage.cache_write_tokens
     if usage.completion_tokens_details is not None:
-        counts.append(("reasoning", usage.reasoning_tokens))
-    return [(kind, tokens) for kind, tokens in counts if tokens > 0]
+        yield "reasoning", usage.reasoning_tokens
