@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
+from .limits import Limit
+
 
 class TimeLimit(Protocol):
     """What tells a limit that ran out from a `TimeoutError` of somebody inside it."""
@@ -62,8 +64,8 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
     def limit(self, seconds: float) -> AbstractAsyncContextManager[TimeLimit]:
-        """`asyncio.timeout`."""
-        return asyncio.timeout(seconds)
+        """By the event loop's clock."""
+        return Limit(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> Timer:
         """The event loop's own."""
