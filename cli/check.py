@@ -46,7 +46,12 @@ def findings_of(path: Path) -> Findings:
         registry = config.registry()
     except (ConfigError, PlanError) as error:
         return Findings(problems=tuple(dict.fromkeys([*_problems(path), error.message])))
-    warnings = [*_strangers(config, pipeline), *_idle_groups(registry, pipeline), *_to_themselves(config)]
+    warnings = [
+        *_strangers(config, pipeline),
+        *_idle_groups(registry, pipeline),
+        *_to_themselves(config),
+        *_idle_store(config, pipeline),
+    ]
     return Findings(warnings=tuple(warnings), advice=pipeline.explain().advice)
 
 
@@ -109,6 +114,12 @@ def _to_themselves(config: Config) -> Iterator[str]:
     for where, target in _targets(config):
         if ".fallback.targets" in where and len(models) == 1 and target in models:
             yield f"{where}: {target!r} is where every named model goes already: a fallback to itself is skipped."
+
+
+def _idle_store(config: Config, pipeline: Pipeline) -> Iterator[str]:
+    """A store that nobody uses."""
+    if config.store is not None and not any(hasattr(stage, "store") for stage in pipeline.stages.values()):
+        yield "store: no stage here keeps anything. Leave it out, or add one that does: cache, rate_limit, budget ..."
 
 
 def _targets(config: Config) -> Iterator[tuple[str, str]]:

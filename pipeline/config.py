@@ -5,6 +5,7 @@ providers:
   box:    {type: openai_compatible, base_url: "http://127.0.0.1:8000/v1"}
 models:
   fast:   {target: openai/gpt-4o-mini}
+store: redis://127.0.0.1:6379/0   # of all stages that keep something and do not say where
 pipeline: [tracing, cost, guardrails: {rules: [secrets]}, cache: {ttl_s: 3600}, retry: {attempts: 3}]
 """
 
@@ -14,20 +15,24 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from .client import Client
 from .errors import ConfigError, MissingExtraError
 from .pipeline import Pipeline
-from .presets import PRESETS
+from .presets import PRESETS, takes_store
 from .registry import Registry
-from .stagenames import make_stage, snake
+from .stagenames import keeps, make_stage, snake
 from .stream import Middleware
 from .telemetry import Telemetry
 
+if TYPE_CHECKING:
+    from ..stores import Store
+
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
-_TOP = ("providers", "models", "pipeline", "timeout_s", "attempts")
+_TOP = ("providers", "models", "store", "pipeline", "timeout_s", "attempts")
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Config:
     attempts: int = 10
     preset: str | None = None
     """`pipeline: production` is the preset of that name with its usual settings."""
+    store: str | None = field(default=None, repr=False)
+    """Where stages keep what they know that do not say it themselves: one store, shared by all of them."""
 
     @classmethod
     def read(cls, data: Any, environ: Mapping[str, str] | None = None) -> Self:
@@ -69,6 +76,7 @@ class Config:
             preset=preset,
             timeout_s=_number(top.get("timeout_s", 600.0), "timeout_s"),
             attempts=_count(top.get("attempts", 10), "attempts"),
+            store=_text(top.get("store"), "store"),
         )
 
     def pipeline(self, *, telemetry: Telemetry | bool | None = None, but: Collection[str] = ()) -> Pipeline:
@@ -89,14 +97,27 @@ class Config:
 
     def made_stages(self, *, but: Collection[str] = ()) -> list[tuple[str, Middleware]]:
         """The stages, with the names that a configuration has for them, without those named in `but`. Raises `ConfigError`."""
+        shared = self._shared()
         if self.preset is not None:
-            named = [(snake(type(stage).__name__), stage) for stage in PRESETS[self.preset]()]
+            preset = PRESETS[self.preset]
+            stages = preset(**shared) if takes_store(preset) else preset()
+            named = [(snake(type(stage).__name__), stage) for stage in stages]
             return [(name, stage) for name, stage in named if name not in but]
         return [
-            (name, _made(f"pipeline.{name}", make_stage, name, settings))
+            (name, _made(f"pipeline.{name}", make_stage, name, {**shared, **settings} if keeps(name) else settings))
             for name, settings in self.stages
             if name not in but
         ]
+
+    def _shared(self) -> dict[str, Store]:
+        """The one store as a setting; none where each stage has its own."""
+        if self.store in (None, "memory"):
+            return {}
+        make_store = import_module("..stores", __package__).make_store
+        try:
+            return {"store": make_store(self.store)}
+        except ConfigError as error:  # which says that it is about the store
+            raise ConfigError(error.message) from None
 
     def registry(self) -> Registry:
         """The models' names."""
@@ -201,6 +222,12 @@ def _stage(entry: Any, path: str) -> tuple[str, Mapping[str, Any]]:
 def _number(value: Any, path: str) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
         raise ConfigError(f"{path}: expected a number, found {type(value).__name__}.")
+    return value
+
+
+def _text(value: Any, path: str) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise ConfigError(f"{path}: expected text, found {type(value).__name__}.")
     return value
 
 

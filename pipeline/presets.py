@@ -12,10 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from importlib import import_module
-from typing import Any
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
 from .plan import settings_of, stage_name
 from .stream import Middleware
+
+if TYPE_CHECKING:
+    from ..stores import Store
 
 Stages = list[Middleware]
 
@@ -31,7 +35,7 @@ def standard(
     fallbacks: Sequence[str] = (),
     guardrails: Sequence[str] = ("secrets",),
     ttl_s: float = 3600.0,
-    store: str = "memory",
+    store: Store | str = "memory",
     total_s: float = 120.0,
 ) -> Stages:
     """For an application: callbacks, guardrails, a cache, fallbacks where they are named, retries, and limits of time."""
@@ -58,7 +62,7 @@ def production(
     per: str = "tenant",
     size: int = 64,
     ttl_s: float = 3600.0,
-    store: str = "memory",
+    store: Store | str = "memory",
     ledger: str | None = None,
     total_s: float = 120.0,
     first_chunk_s: float = 30.0,
@@ -83,8 +87,13 @@ def production(
     ]
 
 
-PRESETS: Mapping[str, Callable[[], Stages]] = {"minimal": minimal, "standard": standard, "production": production}
+PRESETS: Mapping[str, Callable[..., Stages]] = {"minimal": minimal, "standard": standard, "production": production}
 """By the name that a configuration may use: `pipeline: production`."""
+
+
+def takes_store(preset: Callable[..., Stages]) -> bool:
+    """Whether its stages keep something in a store."""
+    return "store" in signature(preset).parameters
 
 
 def written(stages: Sequence[object]) -> str:

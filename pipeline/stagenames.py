@@ -32,6 +32,12 @@ def make_stage(name: str, settings: Mapping[str, Any]) -> Middleware:
     return stage
 
 
+def keeps(name: str) -> bool:
+    """Whether the stage of that name keeps something in a store."""
+    cls = _classes().get(name)
+    return cls is not None and any(item.name == "store" and item.init for item in fields(cls))
+
+
 def _classes() -> dict[str, Any]:
     middlewares = import_module("..middlewares", __package__)
     classes = {name: getattr(middlewares, name) for name in middlewares.__all__}

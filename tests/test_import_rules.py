@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = {"errors", "facts", "stream", "call", "chain", "clock", "trace", "outcome", "attempts", "plan", "record"}
-BY_NAME = {"client", "registry", "config", "default", "stagenames"}
+BY_NAME = {"client", "registry", "config", "default", "presets", "stagenames"}
 """What reaches all of the house by name."""
 NO_IO = {
     "httpx",

@@ -34,6 +34,7 @@ SAYS = {
     "run_tools.py": ("the model answers: The tool returned:", "round 1: get_weather returned", "2 calls, $"),
     "semantic_cache.py": ("What is the capital of Italy? -> stored", "-> hit, similarity 0.9", "-> stored, similarity 0.", "saved $", "the embedding on the bill: semantic_cache_embedding", "checked 1 hits: 0 wrong, between 0% and 79%"),
     "shadow.py": ("the caller got: The capital of Italy is Rome.", "beside/claude-sim: agreed", "on the call's bill: 1 request", "guardrails: agreed", "guardrails would_refuse: secrets blocked"),
+    "shared_store.py": ("first: The capital of Spain is Madrid. (stored, $0.0001", "second: The capital of Italy is Rome. (hit, $0)", "second: The limit 'all/60s' of 3 requests", "second: 0.00951 USD left in the house"),
     "streaming.py": ("chunks, the first after", "finish reason stop"),
     "structured.py": ("Ticket(summary=", "city='Bergen'"),
     "tools.py": ('get_weather({"city":"Oslo"})', "the model answers: The tool returned:"),

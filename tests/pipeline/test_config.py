@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from realservers import RedisServer
 
 from glassway import Client, load_config
 from glassway.middlewares import Retry, Timeout
 from glassway.pipeline.config import Config
-from glassway.pipeline.errors import ConfigError
+from glassway.pipeline.errors import ConfigError, RateLimitExceeded
 from glassway.pipeline.stagenames import make_stage, stage_names
+from glassway.stores import DiskStore
 
 BOX = {"type": "openai_compatible", "base_url": "http://127.0.0.1:9/v1"}
 
@@ -41,6 +43,7 @@ def test_a_stages_entry_is_its_constructor_call(tmp_path: Path) -> None:
         ({"models": {"fast": {"model": "x"}}}, "models.fast.model: unknown key"),
         ({"models": {"fast": {}}}, "models.fast.target: expected 'vendor/model', found NoneType"),
         ({"models": {"fast": {"target": "x", "defaults": 5}}}, "models.fast.defaults: expected a mapping"),
+        ({"store": 5}, "store: expected text, found int"),
         ({"pipeline": "retry"}, "pipeline: expected a list of stages, found str"),
         ({"pipeline": 5}, "pipeline: expected a list of stages, found int"),
         ({"pipeline": [5]}, r"pipeline\[0\]: expected a mapping"),
@@ -76,6 +79,7 @@ def test_what_is_wrong_is_told_with_its_path(data: Any, message: str) -> None:
         ({"pipeline": [{"timeout": {"total_s": "5"}}]}, "pipeline.timeout: total_s: expected float or null, found str"),
         ({"pipeline": [{"retry": {"attempts": 0}}]}, "pipeline.retry: Retry.attempts: expected at least 1"),
         ({"pipeline": ["fallback"]}, "pipeline.fallback: targets: expected a list"),
+        ({"store": "floppy:a", "pipeline": ["cache"]}, "store: expected 'memory', 'disk:<directory>' or 'redis://"),
         ({"attempts": 0}, "attempts: expected at least 1"),
         ({"timeout_s": -5}, "timeout_s: expected seconds above 0"),
         ({"providers": {"box": BOX | {"bass_url": "x"}}}, "providers.box: unknown key 'bass_url'"),
@@ -163,3 +167,67 @@ def test_every_stage_can_be_named_and_checks_its_keys(name: str) -> None:
 
 def test_the_names_are_the_classes_in_lower_case() -> None:
     assert {"callbacks", "fallback", "retry", "timeout"} <= set(stage_names())
+
+
+STATEFUL = [
+    "cost",
+    {"rate_limit": {"requests_per_minute": 9}},
+    {"budget": {"usd": 5}},
+    "cache",
+    "retry",
+    "circuit_breaker",
+]
+
+
+def stores_of(data: dict[str, Any]) -> dict[str, Any]:
+    """The store that each stage has been given."""
+    stages = dict(Config.read(data).made_stages())
+    return {name: stage.store for name, stage in stages.items() if hasattr(stage, "store")}
+
+
+def test_one_store_is_shared_by_all_stages_that_keep_something(tmp_path: Path) -> None:
+    stores = stores_of({"store": f"disk:{tmp_path}/state", "pipeline": STATEFUL})
+    assert set(stores) == {"rate_limit", "budget", "cache", "circuit_breaker"}
+    assert len({id(store) for store in stores.values()}) == 1
+    assert isinstance(stores["cache"], DiskStore)
+
+
+def test_a_stage_that_says_where_has_its_own(tmp_path: Path) -> None:
+    stages = [{"rate_limit": {"requests_per_minute": 9}}, {"cache": {"store": "memory"}}]
+    stores = stores_of({"store": f"disk:{tmp_path}/state", "pipeline": stages})
+    assert stores["cache"] == "memory"
+    assert isinstance(stores["rate_limit"], DiskStore)
+
+
+def test_without_one_each_stage_has_its_own() -> None:
+    assert set(stores_of({"pipeline": STATEFUL}).values()) == {"memory"}
+    assert set(stores_of({"store": "memory", "pipeline": STATEFUL}).values()) == {"memory"}
+
+
+@pytest.mark.parametrize(("preset", "keeping"), [("production", 3), ("standard", 1), ("minimal", 0)])
+def test_a_preset_takes_it_too(preset: str, keeping: int, tmp_path: Path) -> None:
+    stores = stores_of({"store": f"disk:{tmp_path}/state", "pipeline": preset})
+    assert [type(store) for store in stores.values()] == [DiskStore] * keeping
+
+
+def test_a_password_in_it_is_not_shown() -> None:
+    config = Config.read({"store": "redis://u:hunter22@127.0.0.1:1/0", "pipeline": STATEFUL})
+    with config.client(telemetry=False) as client:
+        assert "hunter22" not in f"{config!r} {client!r} {client.explain()}"
+
+
+def test_two_processes_share_a_limit_by_it(redis_server: RedisServer) -> None:
+    data = {
+        "store": f"{redis_server.url}?prefix=config-store:",
+        "providers": {"simulated": {}},
+        "pipeline": [{"rate_limit": {"requests_per_minute": 3}}, "cache"],
+    }
+    passed = 0
+    with Config.read(data).client(telemetry=False) as one, Config.read(data).client(telemetry=False) as other:
+        for client, question in zip([one, other] * 3, range(6), strict=True):
+            try:
+                client.chat("simulated/gpt-sim", f"Question {question}")
+                passed += 1
+            except RateLimitExceeded:
+                pass
+        assert passed == 3

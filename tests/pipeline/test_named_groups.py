@@ -171,6 +171,7 @@ def test_check_finds_what_cannot_be(tmp_path: Path, text: str, message: str) -> 
             "models: {x: simulated/m}\npipeline: [{fallback: {targets: [simulated/m]}}]",
             "a fallback to itself is skipped",
         ),
+        ("store: 'disk:./state'\npipeline: [retry]", "store: no stage here keeps anything"),
     ],
 )
 def test_check_warns_of_what_is_probably_a_mistake(tmp_path: Path, text: str, message: str) -> None:
