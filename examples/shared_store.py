@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from glassway import load_config
+from glassway.pipeline.errors import RateLimitExceeded
 
 CONFIG = """
 providers: {simulated: {}}
@@ -31,7 +32,7 @@ def gateway(config: str, name: str, questions: tuple[str, ...]) -> None:
             try:
                 reply = client.chat("simulated/gpt-sim", question, max_tokens=50)
                 print(f"{name}: {reply.text} ({reply.record.facts['cache'].verdict}, ${reply.cost:f})")
-            except Exception as error:
+            except RateLimitExceeded as error:
                 print(f"{name}: {error}")
         left = client.health().stages["Budget"]["budgets"]["house"]["left_usd"]
         print(f"{name}: {left} USD left in the house")
