@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...pipeline.answers import Answer, incomplete, reply_of, take_chunks, trace_id_of
+from ...pipeline.answers import Answer, Entry, incomplete, reply_of, take_chunks, trace_id_of
 from ...pipeline.answers.flight import Flight, Landed, Word
 from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, CacheVerdict
 from ...pipeline.outcome import outcome_of
 from ...pipeline.stream import Handler, Reply, Stream
 from ...pipeline.types import ChatChunk
+from .others import Others
 from .shelf import Shelf
 
 
@@ -22,6 +23,8 @@ class Question(NamedTuple):
     key: str
     ttl_s: float | None
     """None: the answer is not kept."""
+    others: Others | None = None
+    """Other processes that may ask the same; None: nobody shares the store."""
 
     async def ask(self, call_next: Handler, flight: Flight | None = None) -> Reply:
         """Ask upstream, and keep the answer once it is complete."""
@@ -35,12 +38,32 @@ class Question(NamedTuple):
         return reply
 
     async def lead(self, flight: Flight, call_next: Handler) -> Reply:
-        """Ask for all who wait. However it ends, the flight hears of it."""
+        """Ask for all who wait, here and in other processes. However it ends, they hear of it."""
         try:
-            return await self.ask(call_next, flight)
+            if self.others is None:
+                return await self.ask(call_next, flight)
+            found = await self.others.answer(self)
+            if not isinstance(found, Entry):
+                return await self._ask_for_others(self.others, found, call_next, flight)
+            landed = Landed(found.answer, found.trace_id)
+            flight.land(landed)
+            reply = self.shared(landed)
+            return reply if reply is not None else await call_next(self.call)
         except BaseException as error:
             flight.give_up(failed=outcome_of(error) != "cancelled")
             raise
+
+    async def _ask_for_others(self, others: Others, token: bytes | None, call_next: Handler, flight: Flight) -> Reply:
+        over = others.when_over(self.key, token)
+        try:
+            reply = await self.ask(call_next, flight)
+        except BaseException:
+            over()
+            raise
+        if isinstance(reply, Stream):
+            return reply.when_done(lambda _: over())
+        over()
+        return reply
 
     async def wait(self, flight: Flight, limit_s: float) -> Word:
         """Wait for the leader, within the limit and the call's deadline. Raises `APITimeoutError` when the deadline passes."""

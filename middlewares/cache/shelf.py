@@ -24,7 +24,7 @@ class Shelf(NamedTuple):
         try:
             data = await self.store.get(_place(key))
         except Exception as error:  # noqa: BLE001 - a store that fails is a miss, and says so
-            _failed(call, key, "lookup", error)
+            failed(call, key, "lookup", error)
             return None
         if data is None:
             _missed(call, key, "")
@@ -41,6 +41,15 @@ class Shelf(NamedTuple):
         call.set(CACHE, CacheVerdict("hit", key, age_s=max(0.0, age_s), origin_trace_id=entry.trace_id))
         return entry
 
+    async def look(self, call: Call, key: str) -> Entry | None:
+        """The entry, if it is there and whole, without a word about it. Raises what the store raises."""
+        data = await self.store.get(_place(key))
+        try:
+            entry = decode(key, data) if data is not None else None
+        except (TypeError, ValueError):
+            return None
+        return entry if entry is not None and (call.clock.wall_ns() - entry.stored_ns) / 1e9 < entry.ttl_s else None
+
     async def keep(self, call: Call, key: str, answer: Answer, ttl_s: float) -> None:
         """Store an answer if it may be given again. Writes the fact: stored, not_stored or error."""
         data, reason = self._bytes(call, key, answer, ttl_s)
@@ -50,7 +59,7 @@ class Shelf(NamedTuple):
         try:
             await self.store.set(_place(key), data, ttl_s)
         except Exception as error:  # noqa: BLE001 - a store that fails costs the next call, never this one
-            _failed(call, key, "store", error)
+            failed(call, key, "store", error)
         else:
             _settle(call, CacheVerdict("stored", key))
 
@@ -79,10 +88,11 @@ class Shelf(NamedTuple):
         try:
             await self.store.delete(_place(key))
         except Exception as error:  # noqa: BLE001 - it will be written over
-            _failed(call, key, "delete", error)
+            failed(call, key, "delete", error)
 
 
-def _failed(call: Call, key: str, action: str, error: Exception) -> None:
+def failed(call: Call, key: str, action: str, error: Exception) -> None:
+    """Say that the store failed; the call goes on."""
     # The kind of error only: a backend's message may hold its URL with the password in it.
     logger.warning("The cache's store failed (%s: %s); the call goes on without it.", action, type(error).__name__)
     call.set(CACHE, CacheVerdict("error", key, reason=f"{action}: {type(error).__name__}"))

@@ -10,13 +10,16 @@ from typing import ClassVar
 
 from ...pipeline.answers import Controls, answer_key, check_ttl, controls_of, reply_of
 from ...pipeline.answers.flight import Flights, Landed
+from ...pipeline.answers.leases import Leases
 from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
 from ...pipeline.facts import CACHE, CacheVerdict
 from ...pipeline.plan import Rule
+from ...pipeline.sharing import Afterwards
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import Operation
-from ...stores import Store, make_store
+from ...stores import MemoryStore, Store, make_store
+from .others import Others
 from .question import Question
 from .shelf import Shelf
 
@@ -45,7 +48,8 @@ class Cache:
 
     `ttl_s`: how long an answer is kept, seconds. `store`: a `Store`, or `memory`, or `disk:<directory>`.
     `namespace` keeps several caches in one store apart. Larger entries than `max_entry_bytes` are not kept.
-    `share`: concurrent identical calls wait for one of them, each for `share_wait_s` seconds at most, then ask by themselves.
+    `share`: concurrent identical calls, of other processes with the store too, wait for one of them, each for `share_wait_s`
+    seconds at most, then ask by themselves.
     `operations`: the others pass by. `key_extra(call)`: further text that separates answers.
     `key_secret`: makes keys that nobody without it can recompute from a guessed request.
 
@@ -64,6 +68,8 @@ class Cache:
     key_extra: Callable[[Call], str] | None = None
     key_secret: str | None = field(default=None, repr=False)
     _shelf: Shelf = field(init=False, repr=False, compare=False)
+    _others: Others | None = field(default=None, init=False, repr=False, compare=False)
+    _afterwards: Afterwards = field(default_factory=Afterwards, init=False, repr=False, compare=False)
     _flights: Flights = field(default_factory=Flights, init=False, repr=False, compare=False)
     _secret: bytes = field(default=b"", init=False, repr=False, compare=False)
 
@@ -79,6 +85,10 @@ class Cache:
             )
         object.__setattr__(self, "_shelf", Shelf(store, self.max_entry_bytes))
         object.__setattr__(self, "operations", tuple(self.operations))
+        if self.share and not isinstance(store, MemoryStore):
+            leases = Leases(store, f"cache:{self.namespace}", self.share_wait_s)
+            others = Others(leases, self.share_wait_s, store.immediate, self._afterwards)
+            object.__setattr__(self, "_others", others)
         if self.key_secret:
             object.__setattr__(self, "_secret", blake2b(self.key_secret.encode()).digest())
 
@@ -89,6 +99,7 @@ class Cache:
 
     async def aclose(self) -> None:
         """Let go of the store. It opens again for whoever still uses it."""
+        await self._afterwards.flush()
         await self._shelf.store.aclose()
 
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
@@ -101,7 +112,8 @@ class Cache:
             return known
         if call.dry_run:
             return await call_next(call)
-        question = Question(self._shelf, call, key, None if controls.no_store else controls.ttl_s or self.ttl_s)
+        ttl_s = None if controls.no_store else controls.ttl_s or self.ttl_s
+        question = Question(self._shelf, call, key, ttl_s, self._others)
         if not self.share or controls.no_cache or controls.no_store:
             return await question.ask(call_next)
         return await self._together(question, call_next)

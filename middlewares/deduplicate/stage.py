@@ -85,7 +85,7 @@ class Deduplicate:
         store = make_store(self.store) if isinstance(self.store, str) else self.store
         own = isinstance(self.store, str) and isinstance(store, MemoryStore)
         keep_s = self.window_s if own else max(self.window_s, _HAND_OVER_S)
-        counter = Counter(store, self.name, keep_s, self.lease_s, self._afterwards) if keep_s else None
+        counter = Counter.of(store, self.name, keep_s, self.lease_s, self._afterwards) if keep_s else None
         object.__setattr__(self, "_store", store)
         object.__setattr__(self, "_counter", counter)
 
@@ -162,13 +162,13 @@ class Deduplicate:
         if entry is not None:
             return Landed(entry.answer, entry.trace_id)
         failures = len(call.state.facts.get("store_failures", ()))
-        token = await ask_store(call, "Deduplicate", self.on_store_failure, counter.take_lease(key), None)
+        token = await ask_store(call, "Deduplicate", self.on_store_failure, counter.leases.take(key), None)
         if token is not None or len(call.state.facts.get("store_failures", ())) > failures:
             return token
         left_s = call.remaining_s()
         try:
             async with call.clock.limit(self.wait_s if left_s is None else min(self.wait_s, left_s)):
-                found = await counter.wait(call, key)
+                found = await counter.leases.wait(call, key, lambda: counter.find(key))
         except TimeoutError:
             call.check_deadline()
             return None

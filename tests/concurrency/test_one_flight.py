@@ -12,7 +12,7 @@ from concurrency.crowd import Crowd, crowd
 from realservers import RedisServer
 
 from glassway import ChatRequest, Pipeline
-from glassway.middlewares import Deduplicate
+from glassway.middlewares import Cache, Deduplicate
 from glassway.pipeline.types import Message
 from glassway.stores import Store
 from glassway.testing import FakeProvider, Scripted
@@ -23,11 +23,17 @@ _made: dict[str, Any] = {}
 """One pipeline a process, as in a gateway."""
 
 
-async def ask(store: Store, number: int, *, takes_s: float) -> list[int]:
+STAGES: dict[str, Any] = {
+    "deduplicate": lambda store: Deduplicate(store=store, window_s=60),
+    "cache": lambda store: Cache(store=store),
+}
+
+
+async def ask(store: Store, number: int, *, takes_s: float, stage_name: str = "deduplicate") -> list[int]:
     """[right answers, requests that this process sent (by its first task)]."""
     if not _made:
         provider = FakeProvider([Scripted(text="The one answer.", delay_s=takes_s)])
-        stage = Deduplicate(store=store, window_s=60)
+        stage = STAGES[stage_name](store)
         _made.update(
             provider=provider, stage=stage, stack=Pipeline([stage], provider, telemetry=False), told=iter([True])
         )
@@ -40,9 +46,10 @@ async def ask(store: Store, number: int, *, takes_s: float) -> list[int]:
     return [text == "The one answer.", len(_made["provider"].calls) if next(_made["told"], False) else 0]
 
 
-def test_all_tasks_of_all_processes_make_one_request(redis_server: RedisServer) -> None:
-    place = f"{redis_server.url}?timeout_s=30&prefix=flight:"
-    answers = crowd(ask, place, takes_s=1.0)
+@pytest.mark.parametrize("stage_name", STAGES)
+def test_all_tasks_of_all_processes_make_one_request(redis_server: RedisServer, stage_name: str) -> None:
+    place = f"{redis_server.url}?timeout_s=30&prefix=flight-{stage_name}:"
+    answers = crowd(ask, place, takes_s=1.0, stage_name=stage_name)
     assert [sum(each) for each in zip(*answers, strict=True)] == [256, 1]
 
 

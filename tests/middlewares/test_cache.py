@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builders import server_error
 from pydantic import SecretStr
 
 from glassway.middlewares.cache import Cache
@@ -16,7 +17,7 @@ from glassway.pipeline.answers import answer_key
 from glassway.pipeline.answers.flight import Flights
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, AuthenticationError, ConfigError, InternalServerError, PlanError
-from glassway.pipeline.facts import FALLBACKS, FellBack
+from glassway.pipeline.facts import CACHE, FALLBACKS, FellBack
 from glassway.pipeline.pipeline import Pipeline
 from glassway.pipeline.stream import Handler, Reply, Stream
 from glassway.pipeline.types import (
@@ -814,3 +815,83 @@ async def test_closing_the_pipeline_closes_the_store(tmp_path: Path) -> None:
     await bench.send(ask())
     await bench.pipeline.aclose()
     assert store._writer is None
+
+
+# -- other processes
+
+
+class TwoProcesses:
+    """Two caches that share a store, each in front of a vendor of its own."""
+
+    def __init__(self, store: Any, *answers: Any, **settings: Any) -> None:
+        self.clock = FakeClock()
+        self.providers = [FakeProvider(list(answers or [Scripted(delay_s=1)])) for _ in range(2)]
+        self.caches = [Cache(store=store, **settings) for _ in range(2)]
+        self.pipelines = [
+            Pipeline([cache], provider, clock=self.clock, telemetry=False)
+            for cache, provider in zip(self.caches, self.providers, strict=True)
+        ]
+
+    async def ask(self, which: int, *, stream: bool = False) -> Any:
+        try:
+            reply = await self.pipelines[which].send(ask(stream=stream))
+            return await reply.response() if isinstance(reply, Stream) else reply
+        finally:
+            await self.caches[which]._afterwards.flush()
+
+    @property
+    def asked(self) -> int:
+        return sum(len(provider.calls) for provider in self.providers)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> DiskStore:
+    """What several processes of a machine may share."""
+    return DiskStore(str(tmp_path / "shared"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_whoever_asks_first_asks_for_other_processes_too(disk: DiskStore, stream: bool) -> None:
+    two = TwoProcesses(disk)
+    replies = await asyncio.gather(*(two.ask(number % 2, stream=stream) for number in range(8)))
+    assert two.asked == 1
+    assert {reply.text for reply in replies} == {"Hello there, general reader."}
+    assert sorted(reply.record.get(CACHE).verdict for reply in replies) == ["shared"] * 7 + ["stored"]
+    assert await disk.compare_and_set("cache::x:lease", None, b"", 1), "leases of other questions are free"
+
+
+async def test_where_the_first_fails_another_process_asks(disk: DiskStore) -> None:
+    two = TwoProcesses(disk, Scripted(delay_s=1, error=server_error(retryable=False)))
+    two.providers[1].answers = [Scripted(delay_s=1)]
+    first, second = await asyncio.gather(two.ask(0), two.ask(1), return_exceptions=True)
+    assert isinstance(first, InternalServerError)
+    assert second.text == "Hello there, general reader."
+    assert two.asked == 2
+
+
+async def test_one_that_dies_is_waited_for_no_longer_than_it_may(disk: DiskStore) -> None:
+    two = TwoProcesses(disk, share_wait_s=5)
+    others = two.caches[0]._others
+    assert others is not None
+    key = answer_key(Call.start(ask(), clock=two.clock, known={"fake": "fake"}))
+    assert key is not None
+    assert await others.leases.take(key), "and is never heard of again"
+    began_ns = two.clock.now_ns()
+    assert (await two.ask(1)).text
+    assert (two.asked, (two.clock.now_ns() - began_ns) / 1e9) == (1, pytest.approx(6, abs=0.5))
+
+
+async def test_a_cache_that_does_not_share_asks_by_itself(disk: DiskStore) -> None:
+    two = TwoProcesses(disk, share=False)
+    await asyncio.gather(two.ask(0), two.ask(1))
+    assert two.asked == 2
+
+
+async def test_a_store_that_cannot_lease_is_a_miss(disk: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> bool:
+        raise OSError("away")
+
+    monkeypatch.setattr(DiskStore, "compare_and_set", broken)
+    two = TwoProcesses(disk)
+    reply = await two.ask(0)
+    assert (reply.text, reply.record.get(CACHE).reason) == ("Hello there, general reader.", "lease: OSError")
