@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .facts import ATTEMPTS, SIDE_COSTS, Attempt, Cost, CostLine, CostRange, SideCost, given_again
-from .pricing import PriceTable, Sought, bill, default_prices, find_price, reported, total
+from .pricing import PriceTable, Sought, bill, default_prices, find_price, reported, second, total
 from .tokens import estimate_request_tokens, estimate_response_tokens
 from .types import ChatRequest, Request, Response, Usage, UsageSource
 
@@ -85,7 +84,7 @@ def cost_of_call(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
 
 def _own_cost(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
     attempts: Sequence[Attempt] = call.state.facts.get(ATTEMPTS.name, ())
-    at = _second(call.clock.wall_ns() // 1_000_000_000)
+    at = second(call.clock.wall_ns())
     if len(attempts) == 1 and attempts[0].useful:
         return _attempt_cost(attempts[0], call, outcome, table, at)
     if not attempts:
@@ -93,12 +92,6 @@ def _own_cost(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
     answering = _answering(attempts)
     costs = [_attempt_cost(attempt, call, outcome if attempt is answering else None, table, at) for attempt in attempts]
     return _together(attempts, costs)
-
-
-@lru_cache(maxsize=16)
-def _second(seconds: int) -> datetime:
-    """An aware time. Prices hold from a day or an hour on; the calls of one second need it once."""
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _attempt_cost(attempt: Attempt, call: Call, outcome: Outcome | None, table: PriceTable, at: datetime) -> Cost:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Context, Decimal, InvalidOperation
-from functools import reduce
+from functools import lru_cache, reduce
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
@@ -134,6 +134,16 @@ def find_price(table: PriceTable, sought: Sought, at: datetime) -> Price | None:
             return own
         found = found or price
     return found
+
+
+def second(wall_ns: int) -> datetime:
+    """The aware time of a moment, to the second. Prices hold from a day or an hour on; the calls of one second make it once."""
+    return _second(wall_ns // 1_000_000_000)
+
+
+@lru_cache(maxsize=16)
+def _second(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 OVERRIDE = "override"

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
 from typing import Literal, NamedTuple, get_args
 
 from ...pipeline.errors import ConfigError
@@ -19,6 +20,7 @@ MICRO = Decimal(1_000_000)
 """Micro-dollars of a dollar: what is counted."""
 
 _DAY_S = 86_400.0
+_HOUR_NS = 3_600_000_000_000
 _SPARE_S = _DAY_S
 """A calendar's window is kept this much longer than it lasts."""
 _LENGTHS_S: dict[Period, float] = {
@@ -70,8 +72,7 @@ class BudgetOf(Scope):
         """Where it is counted now."""
         if not isinstance(self.period, str):
             return Window(f"budget:{self.name}:{share}", self.micro, self.period)
-        begins = beginning(self.period, moment(wall_ns))
-        key = f"budget:{self.name}:{begins:%Y-%m-%dT%H}:{share}"
+        key = f"budget:{self.name}:{_stamp(self.period, wall_ns // _HOUR_NS)}:{share}"
         return Window(key, self.micro, _LENGTHS_S[self.period] + _SPARE_S, fixed=True)
 
     def left_s(self, wall_ns: int) -> float | None:
@@ -88,6 +89,12 @@ class Claim(NamedTuple):
     budget: BudgetOf
     share: str
     window: Window
+
+
+@lru_cache(maxsize=64)
+def _stamp(period: Period, hour: int) -> str:
+    """When the calendar's period began that this hour since 1970 is in."""
+    return f"{beginning(period, moment(hour * _HOUR_NS)):%Y-%m-%dT%H}"
 
 
 def moment(wall_ns: int) -> datetime:

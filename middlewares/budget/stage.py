@@ -18,7 +18,7 @@ from ...pipeline.gauges import Reading, watch
 from ...pipeline.outcome import Outcome
 from ...pipeline.overrides import PriceEntry, with_overrides
 from ...pipeline.plan import Rule
-from ...pipeline.pricing import PriceTable, Sought, default_prices, find_price
+from ...pipeline.pricing import PriceTable, Sought, default_prices, find_price, second
 from ...pipeline.record import Record
 from ...pipeline.scope import Per, check_names, read_scopes
 from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_store, check_policy
@@ -26,7 +26,7 @@ from ...pipeline.stream import Handler, Reply
 from ...pipeline.tokens import bound_request_tokens
 from ...pipeline.types import ChatRequest
 from ...stores import Store, Taken, Window, make_store
-from .purse import MICRO, BudgetOf, Claim, micro_of, moment
+from .purse import MICRO, BudgetOf, Claim, micro_of
 
 METRIC = "glassway.budget_used_usd"
 
@@ -155,7 +155,7 @@ class Budget:
         """Micro-dollars that the call may cost at its target; None if nobody knows."""
         request, (provider, model) = call.request, call.target
         sought = Sought(call.vendor or provider, (model,), getattr(request, "service_tier", None), provider)
-        price = find_price(self._table, sought, moment(call.clock.wall_ns()))
+        price = find_price(self._table, sought, second(call.clock.wall_ns()))
         if price is None or request.operation not in _BY_TOKENS:
             return None
         prompt, output = bound_request_tokens(request, model), 0
