@@ -170,9 +170,14 @@ class _Attended:
         return self
 
     def written_tokens(self) -> int | None:
-        """What the vendor wrote, by estimate, whatever became of it further out; None where nothing came, or no text."""
+        """What the vendor wrote, by estimate, whatever became of it further out; None where nothing came, or no chat.
+
+        Where something came it is one token at least: the vendor was at work.
+        """
         response = self._assemble([chunk for block in self._blocks for chunk in block]) if self._blocks else None
-        return estimate_response_tokens(response, self._attempt.model) if isinstance(response, ChatResponse) else None
+        if not isinstance(response, ChatResponse):
+            return None
+        return max(1, estimate_response_tokens(response, self._attempt.model))
 
     def forget(self) -> None:
         """Let go of what came."""

@@ -98,7 +98,6 @@ class Deliverer:
         """Wait until everything was delivered, at most `limit_s` of real time; whether it was. May be called from any loop."""
         deadline = time.monotonic() + limit_s
         while self.waiting and time.monotonic() < deadline:
-            self._thread.hurry()
             await asyncio.sleep(0.002)
         return not self.waiting
 
@@ -152,7 +151,6 @@ class _ThreadQueue:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._news = threading.Event()
-        self._hurry = threading.Event()
         self._closed = False
         self._ending = False
         self._busy = 0
@@ -175,19 +173,14 @@ class _ThreadQueue:
             self._news.set()
         return True
 
-    def hurry(self) -> None:
-        self._hurry.set()
-
     def close(self) -> None:
         self._closed = True
         self._drop()
-        self._hurry.set()
         self._news.set()
 
     def end(self) -> None:
         """Deliver what waits, then stop."""
         self._ending = True
-        self._hurry.set()
         self._news.set()
 
     def _start(self) -> None:
@@ -205,13 +198,12 @@ class _ThreadQueue:
             if not self._news.wait(_IDLE_S):
                 self._spent.clear()
                 self._news.wait()
-            self._hurry.wait(_PAUSE_S)
+            time.sleep(_PAUSE_S)
             self._news.clear()
             self._deliver()
             if self._ending:
                 self._spent.clear()
                 return
-            self._hurry.clear()
         self._drop()  # what came in while it was being closed
 
     def _deliver(self) -> None:
