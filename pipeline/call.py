@@ -235,7 +235,7 @@ class Call:
     def vendor_of(self, target: Target) -> str | None:
         """The same for another target."""
         name, known = target.provider, self.state.known
-        return known.get(name, name) if name is not None and isinstance(known, Mapping) else name
+        return name if name is None or isinstance(known, frozenset) else known.get(name, name)
 
     @property
     def tenant(self) -> str | None:
@@ -310,8 +310,16 @@ class Call:
 
     def in_frame(self, frame: Frame) -> Call:
         """The same call, inside a stage's frame."""
-        view = self._view()
+        # `_view`, without its two calls: each stage of each call makes one
+        view = _new(Call)
+        view.request = self.request
+        view.target = self.target
+        view.deadline_ns = self.deadline_ns
+        view.state = self.state
         view.frame = frame
+        view.limits = self.limits
+        view.reason = self.reason
+        view.attempt = self.attempt
         return view
 
     def in_attempt(self, attempt: Attempt) -> Call:
@@ -375,6 +383,9 @@ class Call:
             if frame.facts is None:
                 frame.facts = []
             frame.facts.append((self.clock.now_ns(), name, value))
+
+
+_new = object.__new__
 
 
 def _tighter(one: float | None, other: float | None) -> float | None:

@@ -97,7 +97,7 @@ class Deliverer:
     async def flush(self, limit_s: float) -> bool:
         """Wait until everything was delivered, at most `limit_s` of real time; whether it was. May be called from any loop."""
         deadline = time.monotonic() + limit_s
-        while self.waiting and time.monotonic() < deadline:
+        while self.waiting and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread, and other loops, deliver
             await asyncio.sleep(0.002)
         return not self.waiting
 

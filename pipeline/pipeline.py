@@ -159,12 +159,14 @@ class Pipeline:
             outcome.error.record = record
             outcome.error.attempts = state.attempts_made
         outcome.attach(record)
-        if self._telemetry is not None:
-            notify(partial(self._telemetry.finish, record), outcome)
-        notify(partial(_note, self.statistics, record), outcome)
-        for observer in state.recorded:
-            notify(partial(observer, record), outcome)
-        self._leave()
+        try:
+            if self._telemetry is not None:
+                self._telemetry.finish(record, outcome)  # never raises
+            self.statistics.note(record)
+            for observer in state.recorded:
+                notify(partial(observer, record), outcome)
+        finally:
+            self._leave()
 
     def _leave(self) -> None:
         self._in_flight -= 1
@@ -453,10 +455,6 @@ class Pipeline:
 
     def __repr__(self) -> str:
         return f"Pipeline({' -> '.join((*(name for name, _ in self._stages), ' | '.join(self._providers) or 'no provider'))})"
-
-
-def _note(statistics: Statistics, record: Record, outcome: Outcome) -> None:  # noqa: ARG001 - an observer
-    statistics.note(record)
 
 
 def _wake(loop: asyncio.AbstractEventLoop, idle: asyncio.Event) -> None:
