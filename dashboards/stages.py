@@ -210,14 +210,14 @@ CACHE = Row(
             colours={"led": QUIET, "followed": GOOD, "alone": FAIR},
         ),
         Panel(
-            "Embeddings sent together",
-            "Embeddings calls per second that went out with others: `sent` carried them, `joined` was carried. Much `alone`: inputs are refused, "
-            "and every request is sent twice.",
+            "Sent together",
+            "Calls per second that went out with others: of embeddings `sent` carried them, `joined` was carried; much `alone`: inputs are refused, "
+            "and every request is sent twice. `together` are chats that left at the same moment.",
             "cps",
             (Query(or_zero(rate(names.BATCH, by=(names.L_BATCH,)), names.L_BATCH), legend(names.L_BATCH)),),
             "stack",
             12,
-            colours={"sent": QUIET, "joined": GOOD, "alone": FAIR},
+            colours={"sent": QUIET, "joined": GOOD, "together": GOOD, "alone": FAIR},
         ),
         Panel(
             "Hit ratio",

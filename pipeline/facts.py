@@ -447,12 +447,12 @@ class Deduplicated(NamedTuple):
 
 
 class Batched(NamedTuple):
-    """How an embeddings call went out together with others."""
+    """How a call went out together with others."""
 
-    role: Literal["sent", "joined", "alone"]
-    """It sent for all; another sent for it; it was sent for itself after all, for the whole was refused."""
+    role: Literal["sent", "joined", "alone", "together"]
+    """It sent for all; another sent for it; it was sent for itself after all, for the whole was refused; it is a chat that went out when others did."""
     requests: int
-    """Requests that went out as one."""
+    """Requests that went out as one, or at the same moment."""
     waited_s: float = 0.0
     sender: str = ""
     """The id of the call that sent, and that has the attempt and the bill of all."""

@@ -119,3 +119,26 @@ def _usages(usage: Usage | None, weights: Sequence[int]) -> list[Usage | None]:
 
 def _length(one: object) -> int:
     return max(1, len(one)) if isinstance(one, (str, tuple, list)) else 1
+
+
+@dataclass(eq=False, slots=True)
+class Start:
+    """Chats to one target that are let go at the same moment."""
+
+    loop: asyncio.AbstractEventLoop
+    waiting: dict[asyncio.Future[int], None] = field(default_factory=dict)
+    timer: Timer | None = None
+
+    def line_up(self) -> asyncio.Future[int]:
+        """One more; it hears how many go."""
+        ticket: asyncio.Future[int] = self.loop.create_future()
+        self.waiting[ticket] = None
+        return ticket
+
+    def go(self) -> None:
+        """All of them."""
+        if self.timer is not None:
+            self.timer.cancel()
+        for ticket in self.waiting:
+            if not ticket.done():
+                ticket.set_result(len(self.waiting))

@@ -1,4 +1,4 @@
-"""The stage that sends embeddings together."""
+"""The stage that sends embeddings as one request, and chats at one moment."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 from ...pipeline.answers import answer_key, controls_of
-from ...pipeline.call import Call
+from ...pipeline.call import Call, Target
 from ...pipeline.errors import BadRequestError, ConfigError, GlasswayError, UnprocessableEntityError
 from ...pipeline.facts import BATCH, Batched
 from ...pipeline.plan import Rule
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import EmbeddingsRequest, EmbeddingsResponse
-from .gathering import Gathering, Item, Sent, Word, divided, merged
+from .gathering import Gathering, Item, Sent, Start, Word, divided, merged
 
 _OF_ONE = (BadRequestError, UnprocessableEntityError)
 """What the vendor says of one input, and then refuses all of them for."""
@@ -28,7 +28,10 @@ class Batch:
 
     Alike: the same target, tenant, key, settings. Each caller gets its own vectors and its share of the tokens. If the vendor
     refuses the whole because of an input, each asks for itself, so that only who is wrong gets the error; other failures are
-    everybody's. Who goes away takes only itself out. Other operations pass by.
+    everybody's. Who goes away takes only itself out.
+
+    With `chats`, chats to one target wait for each other in the same way, and go out as requests of their own at the same
+    moment: servers that work on what comes together at once have more to do so. Other operations pass by.
     """
 
     rule: ClassVar[Rule] = Rule(
@@ -47,7 +50,12 @@ class Batch:
     """How long the first one waits for others."""
     max_waiting: int = 10_000
     """Requests that may wait at once; more pass by."""
+    chats: bool = False
+    """Whether chats go out together too, `size` of them at most."""
     _gatherings: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Gathering]] = field(
+        init=False, repr=False, compare=False, default_factory=WeakKeyDictionary
+    )
+    _starts: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Target, Start]] = field(
         init=False, repr=False, compare=False, default_factory=WeakKeyDictionary
     )
 
@@ -62,6 +70,9 @@ class Batch:
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
         """The reply: this call's part of what came back for all."""
         request = call.request
+        if self.chats and request.operation == "chat" and not call.dry_run:
+            await self._line_up(call)
+            return await call_next(call)
         if not isinstance(request, EmbeddingsRequest) or call.dry_run or len(request.inputs) >= self.size:
             return await call_next(call)
         key = self._key(call, request)
@@ -84,6 +95,39 @@ class Batch:
             return await self._send(call, call_next, gathering, item, waited_s)
         call.set(BATCH, Batched("alone", 1, waited_s))
         return await call_next(call)
+
+    async def _line_up(self, call: Call) -> None:
+        """Wait for others to the same target. Raises `APITimeoutError` when the deadline passes."""
+        loop = asyncio.get_running_loop()
+        starts = self._starts.setdefault(loop, {})
+        if sum(len(start.waiting) for start in starts.values()) >= self.max_waiting:
+            return
+        began_ns, target = call.clock.now_ns(), call.target
+        start = starts.get(target)
+        if start is None:
+            start = starts[target] = Start(loop)
+            start.timer = call.clock.call_later(self.wait_s, lambda: self._go(loop, target))
+        ticket = start.line_up()
+        if len(start.waiting) >= self.size:
+            self._go(loop, target)
+        left_s = call.remaining_s()
+        try:
+            if left_s is None:
+                together = await ticket
+            else:
+                async with call.clock.limit(left_s):
+                    together = await ticket
+        except TimeoutError:
+            call.check_deadline()
+            raise
+        finally:
+            start.waiting.pop(ticket, None)
+        call.set(BATCH, Batched("together", together, (call.clock.now_ns() - began_ns) / 1e9))
+
+    def _go(self, loop: asyncio.AbstractEventLoop, target: Target) -> None:
+        start = self._starts.get(loop, {}).pop(target, None)
+        if start is not None:
+            start.go()
 
     def _key(self, call: Call, request: EmbeddingsRequest) -> str | None:
         if controls_of(call.options.cache).no_cache or not _is_plain(request):

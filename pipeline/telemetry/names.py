@@ -258,7 +258,7 @@ L_CIRCUIT_EVENT = Label("event", "What happened.", frozenset(get_args(CircuitEve
 L_POOL = Label("pool", "The pool.", limit=40)
 L_POOLED = Label("verdict", "What it did.", frozenset(get_args(PoolVerdict)))
 L_ROLE = Label("role", "What it did.", frozenset({"led", "followed", "alone"}))
-L_BATCH = Label("role", "What it did.", frozenset({"sent", "joined", "alone"}))
+L_BATCH = Label("role", "What it did.", frozenset({"sent", "joined", "alone", "together"}))
 L_POLICY = Label("policy", "What became of the call.", frozenset({"fail_open", "fail_closed"}))
 L_PARAMETER = Label("parameter", "The request's parameter.", limit=60)
 L_ACTION = Label("action", "What was done with it.", frozenset({"kept", "renamed", "clamped", "emulated", "dropped"}))

@@ -16,8 +16,9 @@ from glassway.middlewares.batch.gathering import shares
 from glassway.pipeline.config import Config
 from glassway.pipeline.errors import APITimeoutError, BadRequestError, ConfigError, InternalServerError
 from glassway.pipeline.facts import BATCH
-from glassway.pipeline.types import Embedding, EmbeddingsRequest, EmbeddingsResponse, Usage
-from glassway.testing import FakeClock, FakeProvider
+from glassway.pipeline.stream import Stream
+from glassway.pipeline.types import ChatRequest, Embedding, EmbeddingsRequest, EmbeddingsResponse, Usage
+from glassway.testing import FakeClock, FakeProvider, Scripted
 from glassway.testing.telemetry import assert_conformant, record_telemetry
 
 pytestmark = pytest.mark.anyio
@@ -274,3 +275,90 @@ def test_yaml_can_say_it_and_advice_says_where() -> None:
     assert isinstance(made.stages["Batch"], Batch)
     for inner in (Cache(), Retry()):
         assert type(inner).__name__ in Pipeline([Batch(), inner], Vendor()).explain().advice[0]
+
+
+# -- chats
+
+
+class Chats:
+    """Chats through a Batch, and when they reached the vendor."""
+
+    def __init__(self, *, size: int = 4, wait_s: float = 0.5, **given_: Any) -> None:
+        self.clock, self.ends = FakeClock(), Ends()
+        self.provider = FakeProvider([Scripted(delay_s=1)])
+        self.came: list[tuple[str, float]] = []
+        self.stack = Pipeline(
+            [self.ends, Batch(size=size, wait_s=wait_s, chats=True, **given_), self._note],
+            self.provider, telemetry=False, clock=self.clock, timeout_s=None,
+        )  # fmt: skip
+
+    async def _note(self, call: Any, call_next: Any) -> Any:
+        self.came.append((call.target.model, round(self.clock.slept_s, 3)))
+        return await call_next(call)
+
+    async def ask(self, after_s: float = 0.0, model: str = "m", *, stream: bool = False, **options: Any) -> Any:
+        await self.clock.sleep(after_s)
+        message = {"role": "user", "content": "Hi"}
+        request = ChatRequest.model_validate({"model": f"fake/{model}", "messages": [message], "stream": stream})
+        passing = asyncio.ensure_future(self.clock.sleep(1000))
+        try:
+            reply = await self.stack.send(request, CallOptions(**options))
+            return await reply.response() if isinstance(reply, Stream) else reply
+        finally:
+            passing.cancel()
+
+    @property
+    def facts(self) -> list[tuple[str, int]]:
+        found = [record.get(BATCH) for record in self.ends.records]
+        return sorted((each.role, each.requests) for each in found if each is not None)
+
+
+async def test_chats_to_one_target_go_out_at_the_same_moment() -> None:
+    bench = Chats()
+    replies = await asyncio.gather(bench.ask(0.0), bench.ask(0.1, stream=True), bench.ask(0.2), bench.ask(0.3, "other"))
+    assert [reply.text for reply in replies] == ["Hello there, general reader."] * 4
+    assert sorted(bench.came) == [("m", 0.5), ("m", 0.5), ("m", 0.5), ("other", 0.8)]
+    assert bench.facts == [("together", 1), ("together", 3), ("together", 3), ("together", 3)]
+
+
+async def test_as_many_as_are_wanted_wait_no_longer() -> None:
+    bench = Chats(size=3)
+    await asyncio.gather(*(bench.ask(after_s) for after_s in (0.0, 0.1, 0.2, 0.3)))
+    assert bench.came == [("m", 0.2)] * 3 + [("m", 0.8)]
+
+
+async def test_who_goes_away_leaves_the_others_to_themselves() -> None:
+    bench = Chats()
+    leaving = asyncio.ensure_future(bench.ask())
+    staying = asyncio.ensure_future(bench.ask())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert bench.came == []
+    leaving.cancel()
+    assert (await staying).text
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert len(bench.came) == 1
+    assert bench.facts == [("together", 1)]
+
+
+async def test_a_deadline_is_kept_while_it_waits() -> None:
+    bench = Chats(wait_s=30)
+    with pytest.raises(APITimeoutError, match="deadline"):
+        await bench.ask(timeout_s=0.2)
+    assert bench.came == []
+    assert bench.stack.in_flight == 0
+
+
+async def test_more_than_may_wait_pass_by() -> None:
+    bench = Chats(size=10, max_waiting=2)
+    await asyncio.gather(*(bench.ask() for _ in range(3)))
+    assert sorted(when for _, when in bench.came) == [0.0, 0.5, 0.5]
+
+
+async def test_chats_pass_by_where_nobody_wants_them_together() -> None:
+    bench = Chats()
+    bench.stack = Pipeline([bench.ends, Batch(), bench._note], bench.provider, telemetry=False, clock=bench.clock)
+    await bench.ask()
+    assert bench.came == [("m", 0.0)]
+    assert bench.facts == []

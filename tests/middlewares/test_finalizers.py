@@ -112,6 +112,15 @@ async def beside_at_once(call: Any, call_next: Any) -> Any:
     return Scripted().response() if call.beside else await call_next(call)
 
 
+async def time_passes(call: Any, call_next: Any) -> Any:
+    """What lets a clock go on that moves for sleepers alone."""
+    asleep = asyncio.ensure_future(call.clock.sleep(0.02))
+    try:
+        return await call_next(call)
+    finally:
+        asleep.cancel()
+
+
 STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "none": list,
     "Retry": lambda: [Retry()],
@@ -144,6 +153,7 @@ STAGES: dict[str, Callable[[], Sequence[Any]]] = {
     "Pool": lambda: [Pool(size=8)],
     "Deduplicate": lambda: [Deduplicate()],
     "Batch": lambda: [Batch()],
+    "Batch of chats": lambda: [time_passes, Batch(chats=True, wait_s=0.01)],
     "Ledger": lambda: [Ledger("ledger.db")],
     "Record": lambda: [Record("recorded.jsonl")],
     "Replay": lambda: [Replay("played.jsonl", mode="record_missing")],
