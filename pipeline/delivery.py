@@ -138,8 +138,8 @@ _PAUSE_S = 0.001
 that lie about for longer, for what is freed late is not in the processor's cache any more.
 """
 
-_IDLE_S = 1.0
-"""After so long without news the thread lets go of what it has delivered."""
+_QUIET_PAUSES = 20
+"""After so many without an event the thread lets go of what it has delivered, and sleeps until it is woken."""
 
 
 class _ThreadQueue:
@@ -194,17 +194,23 @@ class _ThreadQueue:
         _drop(self._events)
 
     def _work(self) -> None:
+        quiet = 0
         while not self._closed:
-            if not self._news.wait(_IDLE_S):
-                self._spent.clear()
-                self._news.wait()
+            self._news.wait()
             time.sleep(_PAUSE_S)
-            self._news.clear()
+            quiet = 0 if self._events else quiet + 1
             self._deliver()
             if self._ending:
-                self._spent.clear()
-                return
+                break
+            if quiet > _QUIET_PAUSES:
+                self._fall_asleep()
         self._drop()  # what came in while it was being closed
+
+    def _fall_asleep(self) -> None:
+        self._spent.clear()
+        self._news.clear()
+        if self._events:  # handed in by somebody who saw us awake
+            self._news.set()
 
     def _deliver(self) -> None:
         while self._events:
