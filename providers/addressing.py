@@ -98,8 +98,10 @@ class Address:
         return self.url(path if self._row.place is None else self._row.place(base, path, call), base)
 
     def _base(self) -> str:
+        if self._base_url:
+            return self._base_url
         from_env = os.environ.get(self._row.base_url_env) if self._row.base_url_env else None
-        return self._base_url or (from_env and _with_scheme(from_env, self._row.base_url)) or self._row.base_url or ""
+        return (from_env and _with_scheme(from_env, self._row.base_url)) or self._row.base_url or ""
 
     @property
     def shown(self) -> str:

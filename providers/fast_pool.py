@@ -49,6 +49,7 @@ class Pool:
     def __init__(self, verify: ssl.SSLContext, limits: httpx.Limits) -> None:
         self._connector = _Connector(verify, limits)
         self._origins: dict[tuple[str, bytes, int | None], aiohttp.ClientRequest] = {}
+        self._readable = _Glance()
 
     async def take(self, url: httpx.URL, timeouts: Mapping[str, float | None]) -> Lease:
         """A connection to be sent on at once: between this and the first byte nothing may be awaited.
@@ -62,7 +63,7 @@ class Pool:
             if lease.protocol in self._connector.fresh:
                 self._connector.fresh.discard(lease.protocol)
                 return lease
-            if not _spoilt(lease):
+            if not self._spoilt(lease):
                 return lease
             lease.break_off()
 
@@ -77,6 +78,10 @@ class Pool:
             connection.close()
             raise httpx.ConnectError("The server closed the connection at once.")
         return Lease(connection, connection.protocol, connection.transport)
+
+    def _spoilt(self, lease: Lease) -> bool:
+        """Whether the server has ended a kept connection, or has sent what nobody asked for: another call's answer, perhaps."""
+        return lease.protocol.should_close or self._readable(lease.transport.get_extra_info("socket").fileno())
 
     def _origin(self, url: httpx.URL) -> aiohttp.ClientRequest:
         """What the connector wants to know of a request."""
@@ -121,14 +126,18 @@ class _Connector(aiohttp.TCPConnector):
         """Nothing to say: an event loop that has ended has left its sockets to be closed as they are collected."""
 
 
-def _spoilt(lease: Lease) -> bool:
-    """Whether the server has ended a kept connection, or has sent what nobody asked for: another call's answer, perhaps."""
-    return lease.protocol.should_close or _readable(lease.transport.get_extra_info("socket").fileno())
+class _Glance:
+    """Whether something can be read from a socket now. One event loop's."""
 
+    def __init__(self) -> None:
+        self._polls: dict[int, select.poll] = {}
+        """By descriptor: they hold the number alone, so that it does not matter whose it is by now."""
 
-def _readable(descriptor: int) -> bool:
-    if not hasattr(select, "poll"):
-        return bool(select.select([descriptor], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    def __call__(self, descriptor: int) -> bool:
+        if not hasattr(select, "poll"):
+            return bool(select.select([descriptor], [], [], 0)[0])
+        poll = self._polls.get(descriptor)
+        if poll is None:
+            poll = self._polls[descriptor] = select.poll()
+            poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
