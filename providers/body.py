@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
@@ -17,12 +17,33 @@ from ..pipeline.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from ..pipeline.stream import Block
     from .codec import Decoder
 
 _ERROR_BODY_BYTES = 1 << 20
+
+
+class Answered(NamedTuple):
+    """Of httpx's response what is needed of it; making all of one takes longer than reading a short answer."""
+
+    status_code: int
+    headers: Sequence[tuple[bytes, bytes]]
+    stream: httpx.SyncByteStream | httpx.AsyncByteStream
+
+    @classmethod
+    def of(cls, response: httpx.Response) -> Answered:
+        """What a transport of httpx's has brought."""
+        return cls(response.status_code, response.headers.raw, response.stream)
+
+
+class Exchanging(httpx.AsyncBaseTransport):
+    """A transport that makes do without httpx's response."""
+
+    async def exchange(self, request: httpx.Request) -> Answered:
+        """The answer, its body still to come. Raises httpx's errors."""
+        raise NotImplementedError
 
 
 class Body:
@@ -31,17 +52,17 @@ class Body:
     A connection that breaks is `APIConnectionError` here; a compression that does not fit, `ResponseValidationError`.
     """
 
-    def __init__(self, response: httpx.Response, max_bytes: int) -> None:
-        self.status_code = response.status_code
-        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers.raw}
+    def __init__(self, answered: Answered, url: httpx.URL, max_bytes: int) -> None:
+        self.status_code, raw, self._stream = answered
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
         """By lower-case name."""
-        self._response = response
-        self._stream = response.stream
+        self._url = url
         self._max_bytes = max_bytes
         self._read_bytes = 0
         self._ended = False
+        self._closed = False
         compressed = self.headers.get("content-encoding", "identity") != "identity"
-        self._parts = _pieces(response, compressed=compressed)
+        self._parts = _pieces(answered, compressed=compressed)
 
     async def next(self) -> bytes:
         """The next piece; empty at the end."""
@@ -78,7 +99,7 @@ class Body:
     def _as_ours(self, error: httpx.DecodingError | httpx.TransportError) -> APIError:
         if isinstance(error, httpx.DecodingError):
             return ResponseValidationError("Expected a compressed body, found one that cannot be decompressed.")
-        return connection_error(error, self._response.request.url)
+        return connection_error(error, self._url)
 
     async def start(self) -> bytes:
         """All of it, or the first mebibyte: enough of an error. A connection that breaks ends it."""
@@ -96,16 +117,16 @@ class Body:
         if not self._ended and parts is not self._stream and hasattr(self._parts, "aclose"):
             with suppress(RuntimeError):  # the other task is inside it; closing the stream ends that
                 await self._parts.aclose()
-        if not self._response.is_closed and isinstance(self._stream, httpx.AsyncByteStream):
-            self._response.is_closed = True  # as `Response.aclose` does, which asks for the request first
+        if not self._closed and isinstance(self._stream, httpx.AsyncByteStream):
+            self._closed = True
             await self._stream.aclose()
 
 
-def _pieces(response: httpx.Response, *, compressed: bool) -> AsyncIterator[bytes]:
+def _pieces(answered: Answered, *, compressed: bool) -> AsyncIterator[bytes]:
     # the plain body without httpx's layers around it: 4 us less for each piece
-    stream = response.stream
+    status_code, headers, stream = answered
     if compressed or not isinstance(stream, httpx.AsyncByteStream):
-        return response.aiter_bytes()
+        return httpx.Response(status_code, headers=list(headers), stream=stream).aiter_bytes()
     return stream.__aiter__()
 
 

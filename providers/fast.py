@@ -12,6 +12,7 @@ import httpx
 from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 
+from .body import Answered, Exchanging
 from .fast_pool import Lease, Pool
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _LONGEST_LINE = 64 << 10
 _COPIED_BYTES = 64 << 10
 
 
-class FastTransport(httpx.AsyncBaseTransport):
+class FastTransport(Exchanging):
     """HTTP/1.1 for requests whose body has a known length. Belongs to the event loop in which it is made.
 
     Path, headers and body go out byte for byte as the request has them, and the answer comes back as the server sent it:
@@ -49,6 +50,21 @@ class FastTransport(httpx.AsyncBaseTransport):
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, its body still to come. Raises httpx's errors; their texts quote nothing of the request."""
+        message, answer = await self._exchanged(request)
+        return httpx.Response(
+            message.code,
+            headers=message.raw_headers,
+            stream=answer,
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": message.reason.encode("latin-1", "replace")},
+        )
+
+    @override
+    async def exchange(self, request: httpx.Request) -> Answered:
+        """The same, in less time."""
+        message, answer = await self._exchanged(request)
+        return Answered(message.code, message.raw_headers, answer)
+
+    async def _exchanged(self, request: httpx.Request) -> tuple[RawResponseMessage, Answer]:
         head, content = _head(request), await request.aread()
         timeouts = request.extensions.get("timeout") or {}
         lease = await self._pool.take(request.url, timeouts)
@@ -64,12 +80,7 @@ class FastTransport(httpx.AsyncBaseTransport):
         answer = Answer(lease, payload)
         if not payload.is_eof():
             self._answers.add(answer)
-        return httpx.Response(
-            message.code,
-            headers=message.raw_headers,
-            stream=answer,
-            extensions={"http_version": b"HTTP/1.1", "reason_phrase": message.reason.encode("latin-1", "replace")},
-        )
+        return message, answer
 
     @override
     async def aclose(self) -> None:

@@ -75,7 +75,7 @@ def request_of(
     """The request. `more`: headers of this call alone, by lower-case name; they go before the head's."""
     # a stream of our own instead of `content=`: httpx then adds nothing and looks for nothing (8 us less)
     content = encoded.content
-    request = httpx.Request(
+    request = _Request(
         encoded.method,
         head.url,
         headers=head.headers,
@@ -88,5 +88,12 @@ def request_of(
     if more:
         for name, value in more.items():
             headers[name] = value
-    request.read()
+    request.has(content)
     return request
+
+
+class _Request(httpx.Request):
+    """One whose content is at hand from the beginning: httpx reads it from the stream first, and asks what kind that is."""
+
+    def has(self, content: bytes) -> None:
+        self._content = content

@@ -15,7 +15,7 @@ from ..pipeline.errors import APIError, BadRequestError, ConfigError, ResponseVa
 from ..pipeline.parts import PartLimits
 from ..pipeline.stream import Reply, Stream
 from .addressing import Address, lower_names, masked_headers, masked_url
-from .body import Body, BodySource, connection_error
+from .body import Answered, Body, BodySource, Exchanging, connection_error
 from .codec import CountsTokens, Encoded
 from .direct import Direct
 from .heads import Heads, request_of
@@ -124,14 +124,17 @@ class HTTPProvider(Direct):
             raise
 
     async def _send(self, request: httpx.Request) -> Body:
+        transport = self._transports.current()
         try:
-            response = await self._transports.current().handle_async_request(request)
+            if isinstance(transport, Exchanging):
+                answered = await transport.exchange(request)
+            else:
+                answered = Answered.of(await transport.handle_async_request(request))
         except httpx.LocalProtocolError as error:
             raise connection_error(error, request.url) from None  # its text quotes the header
         except httpx.TransportError as error:
             raise connection_error(error, request.url, self._connect_s) from error
-        response.request = request
-        return Body(response, self._max_response_bytes)
+        return Body(answered, request.url, self._max_response_bytes)
 
     async def _whole(self, call: Call, body: Body) -> Reply:
         content = await body.read()
