@@ -25,7 +25,17 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 VENVS = HERE / ".venvs"
-PEERS = {"openai_sdk": ["openai"], "litellm_sdk": ["litellm"]}
+ROOT = HERE.parent
+OURS, OURS_FAST = ("glassway", ["-e", str(ROOT)]), ("glassway_fast", ["-e", f"{ROOT}[fast]"])
+ENVIRONMENTS: dict[str, tuple[str, list[str]]] = {
+    "openai_sdk": ("openai_sdk", ["openai"]),
+    "litellm_sdk": ("litellm_sdk", ["litellm"]),
+    "glassway_full": OURS,
+    "glassway_null": OURS,
+    "glassway_fast": OURS_FAST,
+    "glassway_bare": OURS_FAST,
+}
+"""What each case is measured in, as its users install it: our own development tools bring libraries along that httpx loads where they are."""
 CASES = ("floor", "openai_sdk", "litellm_sdk", "glassway_full", "glassway_fast", "glassway_bare", "glassway_null")
 IMPORTS = {
     "python": ("", "pass"),
@@ -47,15 +57,14 @@ BUDGETS: tuple[tuple[str, float, float, str], ...] = (
 
 def python_of(case: str) -> str:
     """The interpreter that runs a case; makes its environment if need be."""
-    if case not in PEERS:
+    if case not in ENVIRONMENTS:
         return sys.executable
-    python = VENVS / case / "bin" / "python"
+    name, wanted = ENVIRONMENTS[case]
+    python = VENVS / name / "bin" / "python"
     if not python.exists():
         print(f"making an environment for {case} ...", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", str(VENVS / case)], check=True)
-        subprocess.run(
-            [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *PEERS[case]], check=True
-        )
+        subprocess.run([sys.executable, "-m", "venv", str(VENVS / name)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted], check=True)
     return str(python)
 
 

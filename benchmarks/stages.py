@@ -1,6 +1,6 @@
 """What each stage costs by itself where nothing goes wrong, over the same pipeline without it. Prints a table.
 
-    python benchmarks/stages.py [--only Cost,Retry] [--json]
+    python benchmarks/stages.py [--only Cost,Retry] [--json | --write]
 
 Memory stores, telemetry off, and a vendor that has answered before it was asked. CPU time of all threads, so that what a
 stage leaves to a thread counts as well. A new stage joins with one line of `STAGES`.
@@ -16,8 +16,9 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
@@ -51,6 +52,12 @@ from glassway.middlewares import (
     Tracing,
 )
 
+PAGE = Path(__file__).with_name("stages.md")
+HEAD = """# Each stage alone
+
+What each stage costs by itself where nothing goes wrong, against its budget: CPU of all threads, memory stores, telemetry off. Written by `python benchmarks/stages.py --write`.
+
+"""
 ROUNDS, CALLS = 7, 1000
 BUDGET_US = 10.0
 MODEL = "openai/gpt-4o-mini"
@@ -212,16 +219,26 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="beginnings of names, separated by commas")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/stages.md")
     args = parser.parse_args()
     wanted = tuple(args.only.split(","))
     found = {name: await own_us(case) for name, case in STAGES.items() if name.startswith(wanted)}
     if args.json:
         print(json.dumps(found))
         return
-    print("| stage | us CPU a call | budget | |\n|---|--:|--:|---|")
+    table = written(found)
+    print(table, end="")
+    if args.write:
+        PAGE.write_text(HEAD + table, encoding="utf-8")
+
+
+def written(found: Mapping[str, float]) -> str:
+    """The table, a line for each stage."""
+    lines = ["| stage | us CPU a call | budget | |", "|---|--:|--:|---|"]
     for name, measured in found.items():
         budget = STAGES[name].budget_us
-        print(f"| {name} | {measured:.1f} | {budget:g} | {'held' if measured <= budget else 'BROKEN'} |")
+        lines.append(f"| {name} | {measured:.1f} | {budget:g} | {'held' if measured <= budget else 'BROKEN'} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
