@@ -237,7 +237,7 @@ class Pipeline:
             call.set(PAYLOAD, preview(call) if preview else {})
             raise DryRunStop(call.target)
         name = getattr(provider, "name", None) or stage_name(provider)
-        if isinstance(call.request, EmbeddingsRequest) and len(parts := _parts(call.request, provider)) > 1:
+        if isinstance(call.request, EmbeddingsRequest) and len(parts := _parts(call, call.request, provider)) > 1:
             return await send_parts(call, parts, name, provider)
         return await attempt(call, name, provider)
 
@@ -491,10 +491,10 @@ def _by_name(providers: Sequence[Provider]) -> dict[str, Provider]:
     return named
 
 
-def _parts(request: EmbeddingsRequest, provider: Provider) -> list[EmbeddingsRequest]:
+def _parts(call: Call, request: EmbeddingsRequest, provider: Provider) -> list[EmbeddingsRequest]:
     """The request as the provider can take it: it says how much it takes at once."""
-    limits: PartLimits | None = getattr(provider, "part_limits", None)
-    return [request] if limits is None else parts_of(request, limits)
+    limits: Callable[[Call], PartLimits] | None = getattr(provider, "part_limits", None)
+    return [request] if limits is None else parts_of(request, limits(call))
 
 
 def _with_circuits(stages: Sequence[object]) -> tuple[Circuits, ...]:

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pydantic import SecretStr
 
 from ..pipeline.errors import ConfigError
+from ..pipeline.parts import PartLimits
+from ..pipeline.types import EmbeddingsResponse
 from .addressing import Address
 from .catalogue import row_of
-from .codecs.bedrock import BedrockCodec
+from .codecs.bedrock import BedrockCodec, embeddings_model
+from .codecs.bedrock_embeddings import counted, most_inputs
 from .http import HTTPProvider
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from ..pipeline.call import Call
     from ..pipeline.stream import Reply
+    from .body import Body
     from .catalogue import Row
     from .codecs.bedrock import Api
     from .vendors import Settings
@@ -255,6 +259,18 @@ class Bedrock(HTTPProvider):
         """Send the request, signed with credentials that are valid now."""
         await self._account.find(call)
         return await super().__call__(call)
+
+    def part_limits(self, call: Call) -> PartLimits:
+        """Cohere's models take several texts at once, Amazon's one."""
+        return PartLimits(most_inputs(embeddings_model(call)))
+
+    async def _whole(self, call: Call, body: Body) -> Reply:
+        """Where the body counts no tokens, a header does."""
+        reply = await super()._whole(call, body)
+        tokens = body.headers.get("x-amzn-bedrock-input-token-count", "")
+        if isinstance(reply, EmbeddingsResponse) and reply.usage is None and tokens.isdecimal():
+            return reply.but(usage=counted(int(tokens)))
+        return reply
 
     async def list_models(self) -> tuple[str, ...]:
         """The ids of the region's foundation models."""

@@ -141,7 +141,7 @@ ROWS: tuple[Row, ...] = (
         key_variables=("AWS_BEARER_TOKEN_BEDROCK",),
         needs_key=False,  # without one, requests are signed
         codec="bedrock",
-        dialect=Dialect(name="bedrock", operations=frozenset({"chat"})),
+        dialect=Dialect(name="bedrock", operations=frozenset({"chat", "embeddings"})),
         models_path="/foundation-models",
         aliases=("aws_bedrock", "aws-bedrock", "amazon_bedrock"),
     ),

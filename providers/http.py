@@ -99,8 +99,7 @@ class HTTPProvider(Direct):
         self._connect_s = connect_s
         self._translation = checked_policy(translation)
 
-    @property
-    def part_limits(self) -> PartLimits:
+    def part_limits(self, call: Call) -> PartLimits:  # noqa: ARG002 - some vendors' models differ
         """What one embeddings request may hold; the pipeline sends a larger one in parts."""
         return PartLimits(self.row.dialect.embedding_inputs, self.row.dialect.embedding_tokens)
 

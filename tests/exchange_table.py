@@ -46,7 +46,7 @@ OUT_OF_SCOPE: dict[str, str] = {
     "cohere/*-v1*": "v1, which the vendor calls legacy: other requests, other answers",
     "huggingface/inference-legacy-*": "the older inference API, which is no chat",
     **dict.fromkeys(
-        ("bedrock/invoke-length-[12]", "bedrock/invoke-length-stream-1", "bedrock/invoke-text-4"),
+        ("bedrock/invoke-length-[12]", "bedrock/invoke-length-stream-1"),
         "InvokeModel of families other than Claude and Nova, which are asked by Converse",
     ),
     "bedrock/invoke-text-stream-*": "InvokeModel of families other than Claude and Nova, which are asked by Converse",

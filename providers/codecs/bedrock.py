@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 from ...pipeline.call import Call
 from ...pipeline.errors import APIStatusError, BadRequestError
-from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, assemble_chat
+from ...pipeline.types import ChatChunk, ChatRequest, ChatResponse, EmbeddingsRequest, Response, assemble_chat
 from ..codec import Encoded
 from .anthropic_format import answers_by_tool as claude_answers_by_tool
 from .anthropic_response import decode_response as decode_message
 from .anthropic_stream import AnthropicDecoder
+from .bedrock_embeddings import decode_embeddings, embeddings_body
 from .bedrock_errors import status_error
 from .bedrock_format import answers_by_tool
 from .bedrock_frames import EventReader, FramedDecoder, require_botocore
@@ -42,7 +43,7 @@ _PATHS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class BedrockCodec:
-    """Chat requests to Bedrock's runtime. Needs botocore, for the frames of a stream: `MissingExtraError` without it.
+    """Requests for chat and embeddings to Bedrock's runtime. Needs botocore, for the frames of a stream: `MissingExtraError` without it.
 
     `api`: `converse` for every chat model, or `invoke` for Claude and Nova; a call's setting `api` goes before it. A call's
     setting `base_model` is the id that tells what the model takes, where the model is an ARN that tells nothing.
@@ -56,16 +57,24 @@ class BedrockCodec:
         require_botocore()
 
     def encode(self, call: Call) -> Encoded:
-        """The request; what the model takes differently is noted as `TRANSLATION` facts. Raises `BadRequestError` for other operations than chat."""
+        """The request; what the model takes differently is noted as `TRANSLATION` facts. Raises `BadRequestError` for other operations."""
+        if isinstance(call.request, EmbeddingsRequest):
+            body = embeddings_body(call.request, embeddings_model(call), notes_of(call))
+            return self._encoded(call, "invoke", body, "application/json")
         request, api = _chat(call), self._api(call)
         make = invoke_body if api == "invoke" else encode_body
         body = make(request, _traits(call), notes_of(call))
         accept = EVENT_STREAM if request.stream and api == "converse" else "application/json"
-        path = f"/model/{quote(call.target.model, safe='')}/{_PATHS[api, request.stream]}"
+        return self._encoded(call, _PATHS[api, request.stream], body, accept)
+
+    def _encoded(self, call: Call, method: str, body: dict[str, Any], accept: str) -> Encoded:
+        path = f"/model/{quote(call.target.model, safe='')}/{method}"
         return Encoded("POST", path, write_json(body), {"content-type": "application/json", "accept": accept})
 
-    def decode(self, call: Call, body: bytes) -> ChatResponse:
+    def decode(self, call: Call, body: bytes) -> Response:
         """A complete answer. Raises `ResponseValidationError` when it is none."""
+        if isinstance(call.request, EmbeddingsRequest):
+            return decode_embeddings(body, model=call.target.model, provider=self.provider)
         if self._is_message(call):
             return decode_message(body, **self._message_settings(call))
         return decode_response(body, model=call.target.model, **self._settings(call))
@@ -109,9 +118,14 @@ class BedrockCodec:
 def _chat(call: Call) -> ChatRequest:
     if not isinstance(call.request, ChatRequest):
         raise BadRequestError(
-            f"Expected a chat request, found one for {call.request.operation}: Bedrock is only asked for chats here."
+            f"Expected a request for chat or embeddings, found one for {call.request.operation}: Bedrock is asked for no other here."
         )
     return call.request
+
+
+def embeddings_model(call: Call) -> str:
+    """The id that tells what the model takes."""
+    return str(call.options.settings.get("base_model") or call.target.model)
 
 
 def _traits(call: Call) -> Traits:

@@ -29,8 +29,7 @@ class Embedder:
     seen: list[int] = field(default_factory=list)
     counts: bool = True
 
-    @property
-    def part_limits(self) -> PartLimits:
+    def part_limits(self, call: Call) -> PartLimits:
         return PartLimits(self.most)
 
     async def __call__(self, call: Call) -> EmbeddingsResponse:

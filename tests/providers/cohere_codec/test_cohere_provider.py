@@ -67,5 +67,5 @@ async def test_the_key_is_read_from_the_vendors_variables(variable: str, monkeyp
 
 def test_more_texts_than_the_vendor_takes_go_in_parts() -> None:
     request = EmbeddingsRequest.model_validate({"model": "m", "input": [str(number) for number in range(200)]})
-    parts = parts_of(request, provider("cohere").part_limits)
+    parts = parts_of(request, provider("cohere").part_limits(Call.start(request)))
     assert [len(part.inputs) for part in parts] == [96, 96, 8]
