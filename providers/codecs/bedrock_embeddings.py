@@ -163,7 +163,7 @@ def _vectors(data: Json) -> list[Any]:
         return [data["embedding"]]
     found = data["embeddings"]
     if isinstance(found, dict):  # Cohere's, by type: the most exact
-        return list(next((found[kind] for kind in _MOST_EXACT if found.get(kind)), None) or found["float"])
+        return list(next((found[kind] for kind in _MOST_EXACT if found.get(kind)), ()) or found["float"])
     return [one["embedding"] if isinstance(one, dict) else one for one in found]
 
 
