@@ -15,7 +15,7 @@ class Turns:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._taken = False
-        self._waiting: deque[Future[None]] = deque()
+        self._waiting: deque[tuple[Future[None], asyncio.AbstractEventLoop]] = deque()
 
     async def __aenter__(self) -> None:
         with self._lock:
@@ -23,7 +23,7 @@ class Turns:
                 self._taken = True
                 return
             ticket: Future[None] = Future()
-            self._waiting.append(ticket)
+            self._waiting.append((ticket, asyncio.get_running_loop()))
         try:
             await asyncio.wrap_future(ticket)
         except BaseException:
@@ -39,8 +39,9 @@ class Turns:
     def _pass_on(self) -> None:
         with self._lock:
             while self._waiting:
-                ticket = self._waiting.popleft()
-                if ticket.set_running_or_notify_cancel():  # else its task has gone away
+                ticket, loop = self._waiting.popleft()
+                # else its task has gone away, or its loop without a word
+                if not loop.is_closed() and ticket.set_running_or_notify_cancel():
                     ticket.set_result(None)
                     return
             self._taken = False
