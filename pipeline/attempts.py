@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import TypeVar
 
 from .call import Call
 from .errors import AllAttemptsFailed, APITimeoutError, GlasswayError, error_kind
 from .facts import ATTEMPTS, Attempt
 from .ids import random_id
-from .outcome import Outcome
-from .stream import Block, Handler, Reply, Source, Stream, observed
+from .outcome import Outcome, notify, outcome_of
+from .stream import Block, Handler, Reply, Source, Stream, when_done
 from .tokens import estimate_response_tokens
 from .types import Assemble, ChatResponse
 
@@ -25,17 +26,16 @@ async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
     """
     opened = _begin(call, provider)
     call = call.in_attempt(opened)
-    attended: _Attended | None = None
-
-    async def send(view: Call) -> Reply:
-        nonlocal attended
-        reply = await within(view, view.limits.first_chunk_s, "first chunk", handler(view))
-        if isinstance(reply, Stream):
-            attended = _Attended(view, reply.assemble)
-            reply.attend(attended.take_over)
-        return reply
-
-    return await observed(call, send, lambda outcome: _end(call, opened, outcome, attended))
+    try:
+        reply = await within(call, call.limits.first_chunk_s, "first chunk", handler(call))
+    except BaseException as error:
+        notify(partial(_end, call, opened, None), Outcome(outcome_of(error), error=error))
+        raise
+    attended = None
+    if isinstance(reply, Stream):
+        attended = _Attended(call, reply.assemble)
+        reply.attend(attended.take_over)
+    return when_done(reply, partial(_end, call, opened, attended))
 
 
 def traceparent(call: Call) -> str | None:
@@ -72,7 +72,7 @@ def _begin(call: Call, provider: str) -> Attempt:
     return opened
 
 
-def _end(call: Call, opened: Attempt, outcome: Outcome, attended: _Attended | None) -> None:
+def _end(call: Call, opened: Attempt, attended: _Attended | None, outcome: Outcome) -> None:
     opened.end_ns = call.clock.now_ns()
     opened.useful = outcome.ok or (outcome.error is None and outcome.chunks > 0)
     if outcome.error is not None:

@@ -31,6 +31,7 @@ class Answered(NamedTuple):
     status_code: int
     headers: Sequence[tuple[bytes, bytes]]
     stream: httpx.SyncByteStream | httpx.AsyncByteStream
+    reason: str = ""
 
     @classmethod
     def of(cls, response: httpx.Response) -> Answered:
@@ -53,7 +54,7 @@ class Body:
     """
 
     def __init__(self, answered: Answered, url: httpx.URL, max_bytes: int) -> None:
-        self.status_code, raw, self._stream = answered
+        self.status_code, raw, self._stream, _ = answered
         self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
         """By lower-case name."""
         self._url = url
@@ -124,7 +125,7 @@ class Body:
 
 def _pieces(answered: Answered, *, compressed: bool) -> AsyncIterator[bytes]:
     # the plain body without httpx's layers around it: 4 us less for each piece
-    status_code, headers, stream = answered
+    status_code, headers, stream, _ = answered
     if compressed or not isinstance(stream, httpx.AsyncByteStream):
         return httpx.Response(status_code, headers=list(headers), stream=stream).aiter_bytes()
     return stream.__aiter__()

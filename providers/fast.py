@@ -50,21 +50,13 @@ class FastTransport(Exchanging):
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The answer, its body still to come. Raises httpx's errors; their texts quote nothing of the request."""
-        message, answer = await self._exchanged(request)
-        return httpx.Response(
-            message.code,
-            headers=message.raw_headers,
-            stream=answer,
-            extensions={"http_version": b"HTTP/1.1", "reason_phrase": message.reason.encode("latin-1", "replace")},
-        )
+        status_code, headers, stream, reason = await self.exchange(request)
+        said = {"http_version": b"HTTP/1.1", "reason_phrase": reason.encode("latin-1", "replace")}
+        return httpx.Response(status_code, headers=list(headers), stream=stream, extensions=said)
 
     @override
     async def exchange(self, request: httpx.Request) -> Answered:
         """The same, in less time."""
-        message, answer = await self._exchanged(request)
-        return Answered(message.code, message.raw_headers, answer)
-
-    async def _exchanged(self, request: httpx.Request) -> tuple[RawResponseMessage, Answer]:
         head, content = _head(request), await request.aread()
         timeouts = request.extensions.get("timeout") or {}
         lease = await self._pool.take(request.url, timeouts)
@@ -80,7 +72,7 @@ class FastTransport(Exchanging):
         answer = Answer(lease, payload)
         if not payload.is_eof():
             self._answers.add(answer)
-        return message, answer
+        return Answered(message.code, message.raw_headers, answer, message.reason)
 
     @override
     async def aclose(self) -> None:
