@@ -97,7 +97,8 @@ class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Derived, Adm
         self, model: str, messages: Messages, *, stream: bool = False, options: CallOptions = NO_OPTIONS, **params: Any
     ) -> ChatResponse | Stream:
         """`completion`, on the running event loop."""
-        return await self._send(self._chat_request(model, messages, stream, options, params))
+        request, options = self._chat_request(model, messages, stream, options, params)
+        return cast("ChatResponse | Stream", await self.pipeline.send(request, options))
 
     @overload
     def chat(
