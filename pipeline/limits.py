@@ -13,9 +13,6 @@ import threading
 from types import TracebackType
 from typing import Self
 
-_EMPTY = contextvars.Context()
-"""What the timer runs in: it must not keep the context of whoever set it."""
-
 
 class Limit:
     """A block that is cancelled, and raises `TimeoutError`, when `seconds` are over. For one use."""
@@ -59,7 +56,7 @@ class Limit:
 class _Watch:
     """The limits of one event loop that hold now."""
 
-    __slots__ = ("_timer", "due_s", "limits", "loop", "now_s")
+    __slots__ = ("_context", "_timer", "due_s", "limits", "loop", "now_s")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -67,12 +64,14 @@ class _Watch:
         self.limits: dict[Limit, None] = {}
         self.due_s = math.inf
         self._timer: asyncio.TimerHandle | None = None
+        # empty, so that the timer keeps nothing of whoever set it; the loop's own, for no two threads may be in one context
+        self._context = contextvars.Context()
 
     def ring_at(self, due_s: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self.due_s = due_s
-        self._timer = self.loop.call_at(due_s, self._ring, context=_EMPTY)
+        self._timer = self.loop.call_at(due_s, self._ring, context=self._context)
 
     def _ring(self) -> None:
         now_s, self._timer, self.due_s = self.now_s(), None, math.inf

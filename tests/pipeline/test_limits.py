@@ -162,6 +162,32 @@ def test_loops_in_several_threads_and_one_after_the_other_have_their_own() -> No
         assert list(threads.map(twice, range(4))) == [["late", "done"] * 40] * 4
 
 
+def test_limits_of_two_threads_may_strike_in_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A context is entered by one thread at a time: a timer that both loops ran in one would fail in the second, and no limit of it ever strike."""
+    both = threading.Barrier(2, timeout=10)
+    expire = Limit.expire
+
+    def at_once(limit: Limit) -> None:
+        both.wait()
+        expire(limit)
+
+    monkeypatch.setattr(Limit, "expire", at_once)
+
+    async def outlived() -> str:
+        try:
+            async with asyncio.timeout(20):
+                async with Limit(0.05):
+                    await asyncio.sleep(30)
+        except TimeoutError:
+            return "struck"
+        return "never"
+
+    with ThreadPoolExecutor(2) as threads:
+        began = time.monotonic()
+        assert list(threads.map(lambda _: asyncio.run(outlived()), range(2))) == ["struck"] * 2
+        assert time.monotonic() - began < 10
+
+
 def test_nothing_is_held_once_the_block_is_left(small_heap: None) -> None:
     class Weight: ...
 
