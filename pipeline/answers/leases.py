@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import NamedTuple, Protocol, TypeVar
 
 from ..call import Call
@@ -60,7 +61,8 @@ class Leases(NamedTuple):
             return token
         if found is None:
             return token
-        await self.let_go(key, token)
+        with suppress(Exception):  # it ends by itself
+            await self.let_go(key, token)
         return found
 
     def _place(self, key: str) -> str:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from glassway.middlewares.cache import Cache
 from glassway.pipeline.answers import answer_key
 from glassway.pipeline.answers.flight import Flights
+from glassway.pipeline.answers.leases import Leases
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, AuthenticationError, ConfigError, InternalServerError, PlanError
 from glassway.pipeline.facts import CACHE, FALLBACKS, FellBack
@@ -895,3 +896,23 @@ async def test_a_store_that_cannot_lease_is_a_miss(disk: DiskStore, monkeypatch:
     two = TwoProcesses(disk)
     reply = await two.ask(0)
     assert (reply.text, reply.record.get(CACHE).reason) == ("Hello there, general reader.", "lease: OSError")
+
+
+async def test_a_lease_that_cannot_be_let_go_costs_nobody_the_answer() -> None:
+    """Whoever takes the lease and then finds the answer has it, also if the store goes away in between."""
+
+    class Leaving:
+        """Grants the lease, and is away when it comes back."""
+
+        async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, ttl_s: float) -> bool:
+            if value is None:
+                raise OSError("away")
+            return True
+
+    answers = iter([None, "the answer"])
+
+    async def find() -> str | None:
+        return next(answers)
+
+    call = Call.start(ask(), clock=FakeClock())
+    assert await Leases(Leaving(), "x", 1).wait(call, "key", find) == "the answer"
