@@ -6,7 +6,7 @@ import asyncio
 import copy
 import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from ...pipeline.answers import answer_key, controls_of
@@ -17,6 +17,8 @@ from ...pipeline.plan import Rule
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import EmbeddingsRequest, EmbeddingsResponse
 from .gathering import Gathering, Item, Sent, Start, Word, divided, merged
+
+T = TypeVar("T")
 
 _OF_ONE = (BadRequestError, UnprocessableEntityError)
 """What the vendor says of one input, and then refuses all of them for."""
@@ -110,18 +112,12 @@ class Batch:
         ticket = start.line_up()
         if len(start.waiting) >= self.size:
             self._go(loop, target)
-        left_s = call.remaining_s()
         try:
-            if left_s is None:
-                together = await ticket
-            else:
-                async with call.clock.limit(left_s):
-                    together = await ticket
-        except TimeoutError:
-            call.check_deadline()
-            raise
+            together = await _by_deadline(call, ticket)
         finally:
-            start.waiting.pop(ticket, None)
+            del start.waiting[ticket]
+            if not start.waiting and starts.get(target) is start:  # all have gone away
+                self._go(loop, target)
         call.set(BATCH, Batched("together", together, (call.clock.now_ns() - began_ns) / 1e9))
 
     def _go(self, loop: asyncio.AbstractEventLoop, target: Target) -> None:
@@ -167,16 +163,8 @@ class Batch:
 
     async def _waited(self, gathering: Gathering, item: Item) -> Word:
         """What this request hears. Raises `APITimeoutError` when its deadline passes, and leaves the others to themselves."""
-        left_s = item.call.remaining_s()
         try:
-            if left_s is None:
-                return await item.word
-            async with item.call.clock.limit(left_s):
-                return await item.word
-        except TimeoutError:
-            gathering.leave(item)
-            item.call.check_deadline()
-            raise
+            return await _by_deadline(item.call, item.word)
         except BaseException:
             gathering.leave(item)
             raise
@@ -210,6 +198,19 @@ class Batch:
     def _each_for_itself(self, items: list[Item]) -> None:
         for other in items[1:]:
             _tell(other, "alone")
+
+
+async def _by_deadline(call: Call, word: asyncio.Future[T]) -> T:
+    """What is told; raises `APITimeoutError` if the deadline comes first."""
+    left_s = call.remaining_s()
+    if left_s is None:
+        return await word
+    try:
+        async with call.clock.limit(left_s):
+            return await word
+    except TimeoutError:
+        call.check_deadline()
+        raise
 
 
 def _is_plain(request: EmbeddingsRequest) -> bool:

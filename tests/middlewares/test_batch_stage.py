@@ -342,6 +342,19 @@ async def test_who_goes_away_leaves_the_others_to_themselves() -> None:
     assert bench.facts == [("together", 1)]
 
 
+async def test_nothing_is_left_where_all_have_gone_away() -> None:
+    bench = Chats(wait_s=30)
+    batch = bench.stack.stages["Batch"]
+    assert isinstance(batch, Batch)
+    leaving = asyncio.ensure_future(bench.ask())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert next(iter(batch._starts.values()))
+    leaving.cancel()
+    await asyncio.gather(leaving, return_exceptions=True)
+    assert list(batch._starts.values()) == [{}]
+
+
 async def test_a_deadline_is_kept_while_it_waits() -> None:
     bench = Chats(wait_s=30)
     with pytest.raises(APITimeoutError, match="deadline"):
