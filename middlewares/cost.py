@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import ClassVar, Literal
 
@@ -15,7 +14,7 @@ from ..pipeline.errors import ConfigError, UnpricedModel
 from ..pipeline.facts import COST, COST_RANGE, CostRange
 from ..pipeline.overrides import PriceEntry, with_overrides
 from ..pipeline.plan import Rule
-from ..pipeline.pricing import PriceTable, Sought, default_prices, find_price
+from ..pipeline.pricing import PriceTable, Sought, default_prices, find_price, second
 from ..pipeline.stream import Handler, Reply, observed
 
 _CACHED = "a Cost inside it does not run on hits, so that savings are never seen"
@@ -69,7 +68,12 @@ class Cost:
     async def _dry_run(self, call: Call, call_next: Handler) -> Reply:
         provider, model = call.target
         would_be = estimate_cost(
-            call.request, provider=provider, vendor=call.vendor, model=model, prices=self._table, at=_now(call)
+            call.request,
+            provider=provider,
+            vendor=call.vendor,
+            model=model,
+            prices=self._table,
+            at=second(call.clock.wall_ns()),
         )
         call.set(COST_RANGE, would_be)
         reply = await call_next(call)
@@ -78,14 +82,13 @@ class Cost:
 
     def _refuse_unpriced(self, call: Call) -> None:
         provider, model = call.target
-        if find_price(self._table, Sought(call.vendor, (model,), provider=provider), _now(call)) is None:
+        if (
+            find_price(self._table, Sought(call.vendor, (model,), provider=provider), second(call.clock.wall_ns()))
+            is None
+        ):
             raise UnpricedModel(
                 f"No price is known for {call.target}, and this pipeline refuses what it cannot bill. "
                 f"Give it one: Cost(overrides={{'{call.target}': {{'input': ..., 'output': ...}}}}).",
                 provider=provider,
                 model=model,
             )
-
-
-def _now(call: Call) -> datetime:
-    return datetime.fromtimestamp(call.clock.wall_ns() / 1e9, UTC)

@@ -310,16 +310,8 @@ class Call:
 
     def in_frame(self, frame: Frame) -> Call:
         """The same call, inside a stage's frame."""
-        # `_view`, without its two calls: each stage of each call makes one
-        view = _new(Call)
-        view.request = self.request
-        view.target = self.target
-        view.deadline_ns = self.deadline_ns
-        view.state = self.state
+        view = self._view()
         view.frame = frame
-        view.limits = self.limits
-        view.reason = self.reason
-        view.attempt = self.attempt
         return view
 
     def in_attempt(self, attempt: Attempt) -> Call:
@@ -329,9 +321,17 @@ class Call:
         return view
 
     def _view(self) -> Call:
-        return Call(
-            self.request, self.target, self.deadline_ns, self.state, self.frame, self.limits, self.reason, self.attempt
-        )
+        # slot by slot, because each stage of each call makes one: half the time of a constructor with eight arguments
+        view = _new(Call)
+        view.request = self.request
+        view.target = self.target
+        view.deadline_ns = self.deadline_ns
+        view.state = self.state
+        view.frame = self.frame
+        view.limits = self.limits
+        view.reason = self.reason
+        view.attempt = self.attempt
+        return view
 
     # -- time
 

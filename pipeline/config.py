@@ -113,11 +113,7 @@ class Config:
         """The one store as a setting; none where each stage has its own."""
         if self.store in (None, "memory"):
             return {}
-        make_store = import_module("..stores", __package__).make_store
-        try:
-            return {"store": make_store(self.store)}
-        except ConfigError as error:  # which says that it is about the store
-            raise ConfigError(error.message) from None
+        return {"store": import_module("..stores", __package__).make_store(self.store)}
 
     def registry(self) -> Registry:
         """The models' names."""

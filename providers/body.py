@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,12 +40,12 @@ class Answered(NamedTuple):
         return cls(response.status_code, response.headers.raw, response.stream)
 
 
-class Exchanging(httpx.AsyncBaseTransport):
+class Exchanging(httpx.AsyncBaseTransport, ABC):
     """A transport that makes do without httpx's response."""
 
+    @abstractmethod
     async def exchange(self, request: httpx.Request) -> Answered:
         """The answer, its body still to come. Raises httpx's errors."""
-        raise NotImplementedError
 
 
 class Body:

@@ -18,7 +18,7 @@ from .names import RuleLike, rule_of
 from .rewrite import rewritten
 from .rules import GuardRule, OnError
 from .tally import Tally
-from .texts import texts_of, with_texts
+from .texts import Text, texts_of, with_texts
 
 _RULE = Rule(
     outside={"Cache": "guardrails judge every call, hits too, and take secrets out before a request becomes a key"},
@@ -88,15 +88,16 @@ class Guardrails:
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
         """Judge the request, ask, judge the answer."""
         bench = self._input
-        if bench.rules and not bench.passes(call, texts_of(call.request)):
-            request = await _judged(bench, call, call.request)
+        if bench.rules and not bench.passes(call, texts := texts_of(call.request)):
+            request = await _judged(bench, call, call.request, texts)
             call = call if request is call.request else call.with_request(request)
         reply = await call_next(call)
         bench = self._output
         if not bench.rules:
             return reply
         if not isinstance(reply, Stream):
-            return reply if bench.passes(call, texts_of(reply)) else await _judged(bench, call, reply)
+            texts = texts_of(reply)
+            return reply if bench.passes(call, texts) else await _judged(bench, call, reply, texts)
         if call.request.operation == "transcription":
             return reply.through(lambda chunks: _held(self._output, call, chunks))
         return (
@@ -133,7 +134,7 @@ async def _held(
     """A transcript, held back until all of it is judged; one that had to change goes out in one piece."""
     held = [chunk async for chunk in chunks]
     whole = assemble_transcription(held)
-    judged = await _judged(bench, call, whole)
+    judged = await _judged(bench, call, whole, texts_of(whole))
     if judged is whole:
         for chunk in held:
             yield chunk
@@ -141,9 +142,8 @@ async def _held(
         yield TranscriptionChunk(judged.text, whole=judged.text, usage=judged.usage)
 
 
-async def _judged(bench: Bench, call: Call, value: Judged) -> Judged:
+async def _judged(bench: Bench, call: Call, value: Judged, texts: Sequence[Text]) -> Judged:
     tally = bench.tally(call)
-    texts = texts_of(value)
     try:
         after = await bench.judge(call, texts, tally)
     finally:

@@ -81,7 +81,8 @@ class CallMetrics:
         return self._provider(provider or names.NONE, admit=admit), self._model(model or record.requested, admit=admit)
 
     def _alike_of(self, record: Record) -> _Alike:
-        key = (record.provider, record.model, record.vendor, record.operation, record.stream, record.end, record.error)
+        model = record.model or record.requested
+        key = (record.provider, model, record.vendor, record.operation, record.stream, record.end, record.error)
         if record.fault == "caller":
             return self._bound(record)  # names that are no names yet may become some: that is not remembered
         found = self._alike.get(key)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from ...pipeline.errors import BadRequestError, ResponseValidationError
 from ...pipeline.types import EmbeddingsRequest, EmbeddingsResponse, Usage
+from .cohere_embeddings import MOST_EXACT
 from .notes import Note
 from .plain_json import json_object
 
@@ -155,15 +156,12 @@ def counted(tokens: int) -> Usage:
     return Usage.model_validate({"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens})
 
 
-_MOST_EXACT: Final = ("float", "int8", "uint8", "binary", "ubinary")
-
-
 def _vectors(data: Json) -> list[Any]:
     if "embedding" in data:
         return [data["embedding"]]
     found = data["embeddings"]
     if isinstance(found, dict):  # Cohere's, by type: the most exact
-        return list(next((found[kind] for kind in _MOST_EXACT if found.get(kind)), ()) or found["float"])
+        return list(next((found[kind] for kind in MOST_EXACT if found.get(kind)), ()) or found["float"])
     return [one["embedding"] if isinstance(one, dict) else one for one in found]
 
 

@@ -24,7 +24,7 @@ MOST_TEXTS: Final = 96
 """In one request."""
 
 _OWN: Final = frozenset({"input_type", "embedding_types", "truncate", "max_tokens", "images", "priority"})
-_NUMBERS: Final = ("float", "int8", "uint8", "binary", "ubinary")
+MOST_EXACT: Final = ("float", "int8", "uint8", "binary", "ubinary")
 """Types whose vectors are numbers as they come, the most exact first."""
 
 
@@ -79,7 +79,7 @@ def decode_embeddings(body: bytes, *, model: str, provider: str) -> EmbeddingsRe
 
 
 def _vectors(by_type: Json) -> Sequence[Sequence[float]]:
-    numbers: Sequence[Sequence[float]] | None = next((by_type[kind] for kind in _NUMBERS if by_type.get(kind)), None)
+    numbers: Sequence[Sequence[float]] | None = next((by_type[kind] for kind in MOST_EXACT if by_type.get(kind)), None)
     return [_unpacked(one) for one in by_type.get("base64") or ()] if numbers is None else numbers
 
 
