@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from realservers import RedisServer
+from everystore import KINDS_OF_STORES, empty_store
 
-from glassway.stores import DiskStore, MemoryStore, RedisStore, Store
+from glassway.stores import Store
 
 
-@pytest.fixture(params=["memory", "disk", "redis"])
+@pytest.fixture(params=KINDS_OF_STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     """An empty store of each kind. The test closes it."""
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "disk":
-        return DiskStore(tmp_path / "state")
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisStore(server.url, prefix=f"{tmp_path.name}:", timeout_s=10)
+    return empty_store(request, tmp_path)

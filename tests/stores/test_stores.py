@@ -12,29 +12,19 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from realservers import RedisServer
+from everystore import KINDS_OF_STORES, empty_store
 
 from glassway.pipeline.errors import ConfigError
-from glassway.stores import DiskStore, MemoryStore, RedisStore, Store, Window, make_store
+from glassway.stores import DiskStore, MemoryStore, Store, Window, make_store
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["memory", "disk", "redis"])
+@pytest.fixture(params=KINDS_OF_STORES)
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made = a_store(request, tmp_path)
+    made = empty_store(request, tmp_path)
     yield made
     await made.aclose()
-
-
-def a_store(request: pytest.FixtureRequest, folder: Path) -> Store:
-    """An empty one."""
-    if request.param == "memory":
-        return MemoryStore()
-    if request.param == "disk":
-        return DiskStore(folder / "state")
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return RedisStore(server.url, prefix=f"{folder.name}:", timeout_s=10)
 
 
 async def test_a_value_comes_back_as_it_was(store: Store) -> None:
