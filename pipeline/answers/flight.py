@@ -52,7 +52,7 @@ class Flight:
 
     def land(self, landed: Landed) -> None:
         """The answer is complete: everybody gets it."""
-        self._flights.forget(self._place)
+        self._flights.forget(self._place, self)
         self._tell_all(landed)
 
     def give_up(self, *, failed: bool = False) -> None:
@@ -60,7 +60,7 @@ class Flight:
         self._failures += failed
         if self._failures < _PATIENCE and self._tell_next("lead"):
             return
-        self._flights.forget(self._place)
+        self._flights.forget(self._place, self)
         self._tell_all("alone")
 
     def end(self, landed: Landed | None, outcome: Outcome) -> None:
@@ -108,9 +108,10 @@ class Flights:
         flight = self._under_way[place] = Flight(self, place, loop)
         return flight, True
 
-    def forget(self, place: Place) -> None:
-        """A flight has ended."""
-        self._under_way.pop(place, None)
+    def forget(self, place: Place, flight: Flight) -> None:
+        """A flight has ended; another may have begun in its place."""
+        if self._under_way.get(place) is flight:
+            del self._under_way[place]
 
     def __len__(self) -> int:
         """How many are under way."""

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from glassway.middlewares.cache import Cache
 from glassway.pipeline.answers import answer_key
-from glassway.pipeline.answers.flight import Flights
+from glassway.pipeline.answers.flight import Flights, Landed
 from glassway.pipeline.answers.leases import Leases
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import APITimeoutError, AuthenticationError, ConfigError, InternalServerError, PlanError
@@ -916,3 +916,14 @@ async def test_a_lease_that_cannot_be_let_go_costs_nobody_the_answer() -> None:
 
     call = Call.start(ask(), clock=FakeClock())
     assert await Leases(Leaving(), "x", 1).wait(call, "key", find) == "the answer"
+
+
+async def test_one_that_has_landed_does_not_end_the_next() -> None:
+    flights = Flights()
+    first, leads = flights.join("key")
+    assert leads
+    first.land(Landed(Scripted().response(), None))
+    second, leads = flights.join("key")
+    assert leads
+    first.give_up()  # a leader whose own way ends badly after it has told the others
+    assert flights.join("key") == (second, False)
