@@ -17,7 +17,7 @@ from .types import Usage, UsageSource
 _EXACT = Context(prec=100, traps=[InvalidOperation])
 """Amounts are never rounded, whatever decimal context the application has set."""
 
-_add, _multiply, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
+add_usd, _multiply, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
 
 _NOTHING = Decimal(0)
 _PER_MILLION = Decimal(-6)
@@ -174,7 +174,7 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
         )
     amount = lines[0].amount_usd if lines else _NOTHING
     for line in lines[1:]:
-        amount = _add(amount, line.amount_usd)
+        amount = add_usd(amount, line.amount_usd)
     exact = source == "provider" and not anomalies
     return Cost(
         amount, "exact" if exact else "estimated", tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies
@@ -195,7 +195,7 @@ def reported(usage: Usage, vendor: str) -> Decimal | None:
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
-    return reduce(_add, amounts, _NOTHING)
+    return reduce(add_usd, amounts, _NOTHING)
 
 
 def usd(value: object) -> Decimal:

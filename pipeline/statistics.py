@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from .errors import Kind
 from .facts import given_again
+from .pricing import add_usd
 from .record import Record
 
 MOST_TARGETS = 200
@@ -78,14 +79,14 @@ class Totals:
         if cost is None:
             return
         if cost.saved_usd:
-            self.saved_usd += cost.saved_usd
+            self.saved_usd = add_usd(self.saved_usd, cost.saved_usd)
         if cost.amount_usd is None:
             self.unpriced_calls += 1
             return
         self.priced_calls += 1
-        self.cost_usd += cost.amount_usd
+        self.cost_usd = add_usd(self.cost_usd, cost.amount_usd)
         if cost.wasted_usd:
-            self.wasted_usd += cost.wasted_usd
+            self.wasted_usd = add_usd(self.wasted_usd, cost.wasted_usd)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data. Money is text, so that it stays exact."""
@@ -211,5 +212,6 @@ def _sum(parts: Iterable[Totals]) -> Totals:
     whole = Totals()
     for part in parts:
         for name in part.__dataclass_fields__:
-            setattr(whole, name, getattr(whole, name) + getattr(part, name))
+            one, other = getattr(whole, name), getattr(part, name)
+            setattr(whole, name, add_usd(one, other) if isinstance(one, Decimal) else one + other)
     return whole

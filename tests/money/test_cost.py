@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any, ClassVar
 
 import pytest
@@ -428,3 +428,14 @@ async def test_what_the_vendor_counted_to_the_end_is_not_estimated_beside_it() -
     assert record.attempts[0].written_tokens is None
     assert record.cost is not None
     assert record.cost.status == "exact"
+
+
+async def test_totals_are_exact_whatever_the_application_rounds_to() -> None:
+    bench = Bench([Scripted(usage=USAGE)])
+    with localcontext() as context:
+        context.prec = 2
+        for _ in range(37):
+            await bench.pipeline.send(ask())
+        stats = bench.pipeline.statistics.snapshot()
+    assert stats.total.cost_usd == ONE * 37
+    assert stats.by_target["fake/gpt"].cost_usd == ONE * 37
