@@ -39,6 +39,7 @@ from glassway.pipeline.types import (
 )
 from glassway.stores import DiskStore, MemoryStore, Store
 from glassway.testing import FakeClock, FakeProvider, Scripted, scripted_tool_call
+from glassway.testing.finalizers import ENDINGS, Ending, run_ending
 
 pytestmark = pytest.mark.anyio
 
@@ -927,3 +928,29 @@ async def test_one_that_has_landed_does_not_end_the_next() -> None:
     assert leads
     first.give_up()  # a leader whose own way ends badly after it has told the others
     assert flights.join("key") == (second, False)
+
+
+class Elsewhere:
+    """A store that others may share, and that never suspends: memory, seen from outside."""
+
+    immediate = True
+
+    def __init__(self) -> None:
+        self.memory = MemoryStore()
+        for name in ("get", "set", "delete", "compare_and_set", "take", "settle", "aclose"):
+            setattr(self, name, getattr(self.memory, name))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+async def test_however_a_call_ends_its_lease_is_free(ending: Ending, small_heap: None) -> None:
+    elsewhere: Any = Elsewhere()
+    taken: list[int] = []
+
+    async def looks(call: Call, call_next: Handler) -> Reply:
+        taken.append(len(elsewhere.memory._states))
+        return await call_next(call)
+
+    report = await run_ending(ending, lambda: [Cache(store=elsewhere), looks])
+    report.assert_clean()
+    assert taken == [1], "it was taken while the vendor was asked"
+    assert elsewhere.memory._states == {}
