@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ End = Literal["completed", "failed", "interrupted", "timeout", "cancelled", "clo
 class Outcome:
     """The one terminal event of a reply. Every observer gets the same object."""
 
-    __slots__ = ("_assembled", "_make", "chunks", "end", "error")
+    __slots__ = ("_assembled", "_lock", "_make", "chunks", "end", "error")
 
     def __init__(
         self,
@@ -39,13 +40,19 @@ class Outcome:
         self.chunks = chunks
         self._assembled = response
         self._make = make
+        self._lock = None if make is None else threading.RLock()
 
     @property
     def response(self) -> Response | None:
-        """The whole response; the partial one if the stream did not complete; None if nothing arrived."""
-        if self._make is not None:
-            make, self._make = self._make, None
-            self._assembled = make()
+        """The whole response; the partial one if the stream did not complete; None if nothing arrived.
+
+        The same object for all who ask, from any thread: who asks while another assembles it waits for that.
+        """
+        if self._lock is not None and self._make is not None:
+            with self._lock:
+                if self._make is not None:
+                    self._assembled = self._make()
+                    self._make = None  # only now: whoever sees it gone finds the response there
         return self._assembled
 
     def attach(self, record: Record) -> None:
