@@ -378,11 +378,9 @@ class Call:
         return tuple(self.state.facts.get(trail.name, ()))
 
     def _note(self, name: str, value: Any) -> None:
-        frame = self.frame
-        if frame is not None and self.state.trace is not None and self.state.trace.traced:
-            if frame.facts is None:
-                frame.facts = []
-            frame.facts.append((self.clock.now_ns(), name, value))
+        frame, trace = self.frame, self.state.trace
+        if trace is not None and frame is not None and trace.traced:
+            trace.note(frame, name, value)
 
 
 _new = object.__new__

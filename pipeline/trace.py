@@ -22,15 +22,17 @@ T = TypeVar("T")
 class Frame:
     """One stage at work once: a retry opens a new one for everything inside it."""
 
+    self_ns: int
+    """Set by `Trace.measure`, as is what is covered."""
+    covered_until_ns: int
+
     __slots__ = (
         "covered_until_ns",
         "end_ns",
         "error",
-        "facts",
         "index",
         "parent",
         "self_ns",
-        "span_id",
         "start_ns",
         "stream_ns",
     )
@@ -44,12 +46,6 @@ class Frame:
         self.stream_ns = 0
         """Time spent on the stream after the stage had returned it."""
         self.error: BaseException | None = None
-        self.span_id = 0
-        self.self_ns = 0
-        """Filled in by `Trace.measure`."""
-        self.covered_until_ns = 0
-        self.facts: list[tuple[int, str, Any]] | None = None
-        """(when, slot name, value), in the traced chain only."""
 
 
 class TraceKeeper(Protocol):
@@ -87,7 +83,7 @@ class TraceKeeper(Protocol):
 class Trace:
     """All frames of one call. Sequential frames' self times add up to the call's duration to the nanosecond."""
 
-    __slots__ = ("call_id", "clock", "consumer_ns", "end_ns", "flags", "frames", "meaning", "now_ns", "root", "span_id", "start_wall_ns", "telemetry",
+    __slots__ = ("call_id", "clock", "consumer_ns", "end_ns", "facts", "flags", "frames", "meaning", "now_ns", "root", "span_id", "start_wall_ns", "telemetry",
                  "trace_id", "traced")  # fmt: skip
 
     def __init__(self, clock: Clock, *, traced: bool = False) -> None:
@@ -97,6 +93,8 @@ class Trace:
         self.root = Frame(-1, None, clock.now_ns())
         self.start_wall_ns = clock.wall_ns()
         self.frames: list[Frame] = []
+        self.facts: dict[Frame, list[tuple[int, str, Any]]] = {}
+        """(when, slot name, value) that were written in each frame, in the traced chain only."""
         self.consumer_ns = 0
         """Time between chunks that the consumer took."""
         self.end_ns = 0
@@ -133,6 +131,27 @@ class Trace:
     def duration_ns(self) -> int:
         """From the call's start to its end, the consumer's time included."""
         return self.end_ns - self.root.start_ns
+
+    def note(self, frame: Frame, name: str, value: Any) -> None:
+        """A fact was written in the frame."""
+        self.facts.setdefault(frame, []).append((self.now_ns(), name, value))
+
+    def nested_ns(self) -> list[int] | None:
+        """Nanoseconds that the call itself and each stage spent, by their place in the pipeline, where each stage ran inside
+        the one before it, once; None where it was otherwise. `measure` says the same of such calls, at three times the cost.
+        """
+        outer = self.root
+        took_ns = outer.end_ns - outer.start_ns
+        times_ns = []
+        for frame in self.frames:
+            end_ns = frame.end_ns
+            if frame.parent is not outer or not end_ns or end_ns > outer.end_ns:
+                return None
+            inner_ns = end_ns - frame.start_ns
+            times_ns.append(took_ns - inner_ns + outer.stream_ns)
+            outer, took_ns = frame, inner_ns
+        times_ns.append(took_ns + outer.stream_ns)
+        return times_ns
 
     def measure(self) -> None:
         """Fill in `self_ns` of every frame: its own duration minus the union of its children's, plus its stream time.

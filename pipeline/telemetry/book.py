@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 from .board import Labels
 from .instruments import Adds, Observes, Sink
 from .schema import Metric
@@ -24,13 +22,9 @@ class Book:
         """Add to a counter or a gauge."""
         (self._numbers.get((metric.name, labels)) or self._bind(metric, labels)).add(amount)
 
-    def observe(self, metric: Metric, labels: Labels, value: float, exemplar: Mapping[str, str] | None = None) -> None:
+    def observe(self, metric: Metric, labels: Labels, value: float) -> None:
         """One value of a histogram."""
-        self.distribution(metric, labels).observe(value, exemplar)
-
-    def observe_all(self, metric: Metric, labels: Labels, values: Sequence[float]) -> None:
-        """Many values of a histogram."""
-        self.distribution(metric, labels).observe_all(values)
+        self.distribution(metric, labels).observe(value)
 
     def distribution(self, metric: Metric, labels: Labels) -> Observes:
         """The bound histogram, for those who keep it."""
@@ -43,6 +37,10 @@ class Book:
     def number(self, metric: Metric, labels: Labels) -> Adds:
         """The bound counter or gauge, for those who keep it."""
         return self._numbers.get((metric.name, labels)) or self._bind(metric, labels)
+
+    def fold(self) -> None:
+        """Take in what waits in the sink."""
+        self._sink.fold()
 
     def _bind(self, metric: Metric, labels: Labels) -> Adds:
         bound = self._numbers[metric.name, labels] = self._sink.number(metric, labels)

@@ -147,7 +147,7 @@ class FactMetrics:
             bound = self._book.number(names.GUARDRAILS, (self._rule(fact.rule), fact.side, fact.verdict))
             if len(self._guardrails) < _MOST_VERDICTS:
                 self._guardrails[key] = bound
-        bound.add()
+        bound.add(1)
 
     def _retry(self, record: Record, vendor: Vendor, fact: Retried) -> None:
         asked = self._vendor_of(record, fact.attempt, vendor)

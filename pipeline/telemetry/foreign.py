@@ -147,7 +147,7 @@ class ForeignCall(CurrentSpan):
             span.end(self._wall_ns(frame.end_ns or self._trace.end_ns))
 
     def _add_events(self, span: api.Span, frame: Frame) -> None:
-        for at_ns, slot, value in frame.facts or ():
+        for at_ns, slot, value in self._trace.facts.get(frame, ()):
             if (event := shown.of_fact(slot, value)) is not None:
                 span.add_event(event[0], shown.redacted(event[1], self._redact), self._wall_ns(at_ns))
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
@@ -26,20 +27,22 @@ logger = logging.getLogger("glassway")
 class Adds(Protocol):
     """A counter or gauge with its labels."""
 
-    def add(self, amount: float = 1) -> None:
-        """Add to it."""
+    @property
+    def add(self) -> Callable[[float], object]:
+        """Adds an amount to it."""
         ...
 
 
 class Observes(Protocol):
     """A histogram with its labels."""
 
-    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
-        """One value; `exemplar` names the trace that it comes from."""
+    @property
+    def observe(self) -> Callable[[float], object]:
+        """Takes one value."""
         ...
 
-    def observe_all(self, values: Sequence[float]) -> None:
-        """Many values at once."""
+    def observe_in(self, value: float, exemplar: Mapping[str, str]) -> None:
+        """Takes one value; `exemplar` names the trace that it comes from."""
         ...
 
 
@@ -57,6 +60,10 @@ class Sink(Protocol):
 
     def distribution(self, metric: Metric, labels: Labels) -> Observes:
         """Of a histogram."""
+        ...
+
+    def fold(self) -> None:
+        """Take in what waits to be, where anything does. Called every few hundred calls."""
         ...
 
 
@@ -148,6 +155,9 @@ class FileSink:
         """Of a histogram."""
         return _FileDistribution(self._child(metric, labels))
 
+    def fold(self) -> None:
+        """Nothing waits: each number goes to its file at once."""
+
     def _child(self, metric: Metric, labels: Labels) -> Any:
         if metric.name not in self._families:
             self._families[metric.name] = _client_family(metric, self._registry)
@@ -170,14 +180,10 @@ class _FileNumber:
 
 class _FileDistribution:
     def __init__(self, child: Histogram) -> None:
-        self._child = child
+        self.observe = child.observe
 
-    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:  # noqa: ARG002 - the files hold none
-        self._child.observe(value)
-
-    def observe_all(self, values: Sequence[float]) -> None:
-        for value in values:
-            self._child.observe(value)
+    def observe_in(self, value: float, exemplar: Mapping[str, str]) -> None:  # noqa: ARG002 - the files hold none
+        self.observe(value)
 
 
 class MeterSink:
@@ -196,6 +202,9 @@ class MeterSink:
         """Of a histogram."""
         return _MeterDistribution(self._instrument(metric), _attributes(metric, labels))
 
+    def fold(self) -> None:
+        """Nothing waits here: instruments have queues of their own."""
+
     def _instrument(self, metric: Metric) -> Any:
         if metric.name not in self._instruments:
             self._instruments[metric.name] = self._make(metric)
@@ -213,34 +222,23 @@ class MeterSink:
 
 class _MeterNumber:
     def __init__(self, instrument: Any, attributes: Mapping[str, str]) -> None:
-        self._instrument = instrument
-        self._attributes = attributes
-
-    def add(self, amount: float = 1) -> None:
-        self._instrument.add(amount, self._attributes)
+        self.add = partial(instrument.add, attributes=attributes)
 
 
 class _MeterDistribution:
     def __init__(self, instrument: Any, attributes: Mapping[str, str]) -> None:
-        self._instrument = instrument
-        self._attributes = attributes
+        self.observe = partial(instrument.record, attributes=attributes)
 
-    def observe(self, value: float, exemplar: Mapping[str, str] | None = None) -> None:
-        self._instrument.record(value, self._attributes, context=_context(exemplar))
-
-    def observe_all(self, values: Sequence[float]) -> None:
-        for value in values:
-            self._instrument.record(value, self._attributes)
+    def observe_in(self, value: float, exemplar: Mapping[str, str]) -> None:
+        self.observe(value, context=_context(exemplar))
 
 
 def _attributes(metric: Metric, labels: Labels) -> dict[str, str]:
     return {label.name: value for label, value in zip(metric.labels, labels, strict=True) if value}
 
 
-def _context(exemplar: Mapping[str, str] | None) -> Context | None:
+def _context(exemplar: Mapping[str, str]) -> Context:
     """The context that OpenTelemetry's exemplar filter takes the trace from."""
-    if not exemplar:
-        return None
     from opentelemetry import trace as api  # only where OpenTelemetry metrics are in use
 
     ids = int(exemplar["trace_id"], 16), int(exemplar["span_id"], 16)

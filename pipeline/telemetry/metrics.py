@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
-from ..facts import SEMANTIC_CHECK, SHADOW, Attempt
+from ..facts import ATTEMPTS, SEMANTIC_CHECK, SHADOW, Attempt
 from ..record import Record
 from ..types import Usage
 from . import names
 from .book import Book
-from .convention import Common, Exemplar, answering, convention_of
+from .convention import Counter, Exemplar, answering, convention_of, observe
 from .factmetrics import FactMetrics, Vendor
 from .instruments import Adds, Families, Observes, Sink
 from .schema import Generation
@@ -25,7 +26,8 @@ class CallMetrics:
 
     def __init__(self, sink: Sink, families: Families, generation: Generation) -> None:
         self._book = Book(sink)
-        self._count_convention = convention_of(generation)
+        self._convention = convention_of(generation)
+        self._finished = 0
         self._stages_of: dict[Sequence[str], list[Observes]] = {}
         self._alike: dict[tuple[object, ...], _Alike] = {}
         self._attempts_alike: dict[tuple[object, ...], _AttemptsAlike] = {}
@@ -46,17 +48,20 @@ class CallMetrics:
         with self._book.lock:
             alike = self._alike_of(record)
             alike.in_flight.add(-1)
-            alike.calls.add()
-            alike.duration.observe(record.duration_s, exemplar)
+            alike.calls.add(1)
+            observe(alike.duration, record.duration_s, exemplar)
             if record.tenant:
                 self._book.add(names.TENANT_CALLS, (self._tenant(record.tenant), record.end))
             self._stage_times(record)
-            for attempt in record.attempts:
+            for attempt in record.facts.get(ATTEMPTS.name, ()):
                 self._attempt(record, attempt)
             if record.stream:
                 self._stream(record, alike.vendor, exemplar)
             self._facts.count(record, alike.vendor)
-            self._count_convention(self._book, record, alike.common, exemplar)
+            alike.convention.count(record, exemplar)
+            self._finished += 1
+            if not self._finished % _FOLD_EVERY:
+                self._book.fold()
 
     def finish_beside(self, record: Record) -> None:
         """A call beside another has ended: what its stage made of it, and nothing else."""
@@ -92,14 +97,15 @@ class CallMetrics:
 
     def _bound(self, record: Record) -> _Alike:
         book, vendor = self._book, self._vendor(record.provider, record.model, record)
-        stream = "true" if record.stream else "false"
+        stream, error = "true" if record.stream else "false", record.error or ""
         known = self._provider(record.vendor or names.NONE, admit=record.fault != "caller")
+        common = names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]
         return _Alike(
             vendor,
-            (names.OPERATIONS[record.operation], names.PROVIDERS.get(known, known), vendor[1]),
             book.number(names.IN_FLIGHT, (stream,)),
-            book.number(names.CALLS, (record.operation, *vendor, record.end, record.error or "")),
+            book.number(names.CALLS, (record.operation, *vendor, record.end, error)),
             book.distribution(names.CALL_DURATION, (record.operation, *vendor, stream)),
+            self._convention(book, common, error),
         )
 
     def _stage_times(self, record: Record) -> None:
@@ -107,23 +113,24 @@ class CallMetrics:
         if trace is None:
             return
         stages = self._stages(record.stage_names)
-        trace.measure()
-        frames = trace.frames
-        ran = {frame.index: frame.self_ns for frame in frames}
-        if len(ran) < len(frames):  # some more than once
-            ran = dict.fromkeys(ran, 0)
-            for frame in frames:
-                ran[frame.index] += frame.self_ns
-        for index, self_ns in ran.items():
-            stages[index].observe(self_ns / 1e9)
-        stages[-1].observe(trace.root.self_ns / 1e9)  # the call's own, the last
+        nested_ns = trace.nested_ns()
+        if nested_ns is not None:
+            for stage, self_ns in zip(stages, nested_ns):  # noqa: B905 - the innermost may not have run
+                stage.observe(self_ns / 1e9)
+        else:
+            ran: dict[int, int] = {}  # some more than once
+            for frame, self_ns in trace.self_times().items():
+                ran[frame.index] = ran.get(frame.index, 0) + self_ns
+            for index, self_ns in ran.items():
+                stages[index + 1].observe(self_ns / 1e9)
         if trace.consumer_ns:
             self._book.observe(names.STAGE_SELF, ("consumer",), trace.consumer_ns / 1e9)
 
     def _stages(self, stage_names: Sequence[str]) -> list[Observes]:
+        """The call's own, then each stage's."""
         found = self._stages_of.get(stage_names)
         if found is None:
-            labels = [(self._stage(name),) for name in (*stage_names, "call")]
+            labels = [(self._stage(name),) for name in ("call", *stage_names)]
             found = [self._book.distribution(names.STAGE_SELF, label) for label in labels]
             if len(self._stages_of) < _MOST_PIPELINES:
                 self._stages_of[stage_names] = found
@@ -136,21 +143,23 @@ class CallMetrics:
             alike = self._bound_attempt(record, attempt)
             if record.fault != "caller":
                 _remember(self._attempts_alike, key, alike)
-        alike.sent.add()
+        alike.sent.add(1)
         if attempt.end_ns is not None:
             alike.duration.observe((attempt.end_ns - attempt.start_ns) / 1e9)
         usage = attempt.usage
         if usage is None:
             return
-        for kind, tokens in _tokens(usage):
-            if tokens > 0:
-                bound = alike.tokens.get(kind)
-                if bound is None:
-                    labels = (*alike.vendor, kind, "true" if attempt.useful else "false")
-                    bound = alike.tokens[kind] = self._book.number(names.TOKENS, labels)
-                bound.add(tokens)
+        tokens = alike.tokens
+        for kind, count in (("input", usage.prompt_tokens), ("output", usage.completion_tokens), *_parts(usage)):
+            if count > 0:
+                (tokens.get(kind) or self._bound_tokens(alike, kind, attempt)).add(count)
         for anomaly in usage.anomalies():
             self._book.add(names.ANOMALIES, (alike.vendor[0], anomaly))
+
+    def _bound_tokens(self, alike: _AttemptsAlike, kind: str, attempt: Attempt) -> Adds:
+        labels = (*alike.vendor, kind, "true" if attempt.useful else "false")
+        bound = alike.tokens[kind] = self._book.number(names.TOKENS, labels)
+        return bound
 
     def _bound_attempt(self, record: Record, attempt: Attempt) -> _AttemptsAlike:
         book, vendor = self._book, self._vendor(attempt.provider, attempt.model, record)
@@ -162,25 +171,29 @@ class CallMetrics:
         if attempt is None or record.trace is None:
             return
         if record.first_chunk_s is not None:
-            book.observe(names.FIRST_CHUNK_S, vendor, record.first_chunk_s, exemplar)
+            observe(book.distribution(names.FIRST_CHUNK_S, vendor), record.first_chunk_s, exemplar)
         if attempt.first_content_ns is not None:
             waited_ns = attempt.first_content_ns - record.trace.root.start_ns
-            book.observe(names.FIRST_CONTENT_S, vendor, waited_ns / 1e9, exemplar)
+            observe(book.distribution(names.FIRST_CONTENT_S, vendor), waited_ns / 1e9, exemplar)
         if attempt.gaps_ns:
-            book.observe_all(names.CHUNK_GAP, vendor, [gap_ns / 1e9 for gap_ns in attempt.gaps_ns])
+            gaps = book.distribution(names.CHUNK_GAP, vendor)
+            for gap_ns in attempt.gaps_ns:
+                gaps.observe(gap_ns / 1e9)
 
 
-class _Alike(NamedTuple):
+@dataclass(slots=True)
+class _Alike:
     """What calls are counted by that ended alike: looked up once."""
 
     vendor: Vendor
-    common: Common
     in_flight: Adds
     calls: Adds
     duration: Observes
+    convention: Counter
 
 
-class _AttemptsAlike(NamedTuple):
+@dataclass(slots=True)
+class _AttemptsAlike:
     """The same of attempts; `tokens` by their kind."""
 
     vendor: Vendor
@@ -189,6 +202,8 @@ class _AttemptsAlike(NamedTuple):
     tokens: dict[str, Adds]
 
 
+_FOLD_EVERY = 256
+"""Calls after which what waits in lists is taken into the numbers, if no scrape did it before."""
 _MOST_ALIKE = 1000
 """Kinds of calls that are looked up once; where there are more, they are looked up again."""
 
@@ -206,11 +221,12 @@ _MOST_PIPELINES = 1000
 """Pipelines whose stages are looked up once; programs that make more of them look up each time."""
 
 
-def _tokens(usage: Usage) -> Iterator[tuple[str, int]]:
-    yield "input", usage.prompt_tokens
-    yield "output", usage.completion_tokens
-    if usage.prompt_tokens_details is not None:
-        yield "cache_read", usage.cached_tokens
-        yield "cache_write", usage.cache_write_tokens
-    if usage.completion_tokens_details is not None:
-        yield "reasoning", usage.reasoning_tokens
+def _parts(usage: Usage) -> Iterable[tuple[str, int]]:
+    read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
+    if read is None and spent is None:
+        return ()
+    return (
+        ("cache_read", usage.cached_tokens),
+        ("cache_write", usage.cache_write_tokens),
+        ("reasoning", usage.reasoning_tokens),
+    )

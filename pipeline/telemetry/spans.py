@@ -68,9 +68,9 @@ class SpanMaker:
         spans = [self._call(finished, times_ns[trace.root])]
         for frame, self_ns in times_ns.items():
             if frame is not trace.root:
-                contexts[frame] = _beside(finished.context, frame.span_id or _new_id())
+                contexts[frame] = _beside(finished.context, _new_id())
                 spans.append(self._stage(finished, frame, self_ns, contexts))
-                spans += [self._attempt(finished, attempt, contexts[frame]) for attempt in _attempts_of(frame)]
+                spans += [self._attempt(finished, attempt, contexts[frame]) for attempt in _attempts_of(trace, frame)]
         return spans
 
     def _call(self, finished: _Finished, self_ns: int) -> ReadableSpan:
@@ -193,13 +193,13 @@ def _new_id() -> int:
     return random_id(64)
 
 
-def _attempts_of(frame: Frame) -> list[Attempt]:
-    return [value for _, slot, value in frame.facts or () if slot == ATTEMPTS.name]
+def _attempts_of(trace: Trace, frame: Frame) -> list[Attempt]:
+    return [value for _, slot, value in trace.facts.get(frame, ()) if slot == ATTEMPTS.name]
 
 
 def _events(finished: _Finished, frame: Frame) -> list[Event]:
     events = []
-    for at_ns, slot, value in frame.facts or ():
+    for at_ns, slot, value in finished.trace.facts.get(frame, ()):
         if (event := shown.of_fact(slot, value)) is not None:
             events.append(Event(event[0], event[1], finished.wall_ns(at_ns)))
     return events
