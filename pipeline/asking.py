@@ -40,10 +40,10 @@ class Asking:
 
     def _named(
         self, model: str, params: Mapping[str, Any], options: CallOptions
-    ) -> tuple[str, dict[str, Any], CallOptions]:
+    ) -> tuple[str, Mapping[str, Any], CallOptions]:
         """What a model's name stands for: (target, fields, options). Raises `ConfigError` for a group where nothing chooses."""
         target, defaults = self.registry.resolve(model)
-        fields, options = split_params({**defaults, **params}, options)
+        fields, options = split_params({**defaults, **params} if defaults else params, options)
         group = self.registry.group(target)
         if group is not None:
             if "Router" not in self.pipeline.stages:

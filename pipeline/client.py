@@ -212,7 +212,7 @@ class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Derived, Adm
     def _chat_request(
         self, model: str, messages: Messages, stream: bool, options: CallOptions, params: dict[str, Any]
     ) -> Params:
-        if isinstance(messages, (str, bytes, Mapping)):
+        if messages.__class__ is not list and isinstance(messages, (str, bytes, Mapping)):
             raise TypeError(
                 f"messages: expected a list of messages, found {type(messages).__name__}. For one question there is chat()."
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
@@ -25,6 +25,9 @@ VENDOR_SETTINGS = frozenset(
 NOT_OURS = {"timeout": "timeout_s", "api_base": "base_url", "num_retries": "retries", "max_retries": "retries"}
 
 
+_NO_FIELDS = frozenset(NOT_OURS) | OPTION_NAMES | VENDOR_SETTINGS
+
+
 class Params(NamedTuple):
     """A request and the call's options."""
 
@@ -32,20 +35,22 @@ class Params(NamedTuple):
     options: CallOptions
 
 
-def split_params(params: dict[str, Any], options: CallOptions) -> tuple[dict[str, Any], CallOptions]:
+def split_params(params: Mapping[str, Any], options: CallOptions) -> tuple[Mapping[str, Any], CallOptions]:
     """(fields of the request, options). Raises `ConfigError` for names that other libraries use for our options."""
+    if _NO_FIELDS.isdisjoint(params):
+        return params, options
     request_fields: dict[str, Any] = {}
     changes: dict[str, Any] = {}
     settings = dict(options.settings)
     for name, value in params.items():
-        if name in NOT_OURS:
+        if name not in _NO_FIELDS:
+            request_fields[name] = value
+        elif name in NOT_OURS:
             raise ConfigError(f"{name}: unknown here. The option is called {NOT_OURS[name]}.")
         if name in OPTION_NAMES:
             changes[name] = _option(name, value)
-        elif name in VENDOR_SETTINGS:
-            settings[name] = value
         else:
-            request_fields[name] = value
+            settings[name] = value
     if settings:
         changes["settings"] = settings
     if not changes:

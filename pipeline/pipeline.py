@@ -115,23 +115,25 @@ class Pipeline:
             self._leave()
             raise
         try:
-            reply = await self._run(call, trace)
+            if trace is None:
+                reply = await self._chain.bare(call)
+            elif not trace.trace_id or self._telemetry is None:
+                reply = await self._chain.metered(call)
+            else:
+                reply = await self._current(call, trace, self._telemetry)
         except BaseException as error:
             self._finish(call, Outcome(outcome_of(error), error=error))
             raise
         return self._hand_over(call, reply)
 
-    async def _run(self, call: Call, trace: Trace | None) -> Reply:
-        if trace is None:
-            return await self._chain.bare(call)
-        if not trace.trace_id or self._telemetry is None:
-            return await self._chain.metered(call)
+    async def _current(self, call: Call, trace: Trace, telemetry: Telemetry) -> Reply:
+        """With the call's span current."""
         trace.call_id = call.id
-        token = self._telemetry.attach(trace)
+        token = telemetry.attach(trace)
         try:
             return await self._chain.metered(call)
         finally:
-            self._telemetry.detach(trace, token)
+            telemetry.detach(trace, token)
 
     def _hand_over(self, call: Call, reply: Reply) -> Reply:
         if not isinstance(reply, Stream):

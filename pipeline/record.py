@@ -9,7 +9,7 @@ from typing import Any
 
 from .call import Call
 from .errors import Fault, GlasswayError, Kind, error_kind
-from .facts import ATTEMPTS, COST, PRIVATE, SPLICES, Attempt, Cost, Slot, Trail
+from .facts import ATTEMPTS, COST, PRIVATE, SPLICES, Attempt, Cost, Slot, Spliced, Trail
 from .outcome import End, Outcome
 from .trace import Frame, Trace
 from .types import Usage
@@ -110,7 +110,7 @@ def make_record(call: Call, outcome: Outcome, stage_names: Sequence[str]) -> Rec
     """The record of a call that has just ended."""
     state = call.state
     trace = state.trace
-    answered = _answering(call.trail(ATTEMPTS))
+    answered = _answering(state.facts.get(ATTEMPTS.name, ()))
     error = outcome.error
     return Record(
         call_id=state.id,
@@ -162,12 +162,16 @@ def stage_runs(trace: Trace, names: Sequence[str]) -> tuple[StageRun, ...]:
 
 
 def _answering(attempts: Sequence[Attempt]) -> Attempt | None:
-    return next((attempt for attempt in attempts if attempt.useful), attempts[-1] if attempts else None)
+    for attempt in attempts:
+        if attempt.useful:
+            return attempt
+    return attempts[-1] if attempts else None
 
 
 def _usage(call: Call, answered: Attempt | None, outcome: Outcome) -> Usage | None:
     """The answering attempt's; of an answer that several made together (parts, splices), the answer's."""
-    together = call.state.parts is not None or any(spliced.target for spliced in call.trail(SPLICES))
+    spliced: Sequence[Spliced] = call.state.facts.get(SPLICES.name, ())
+    together = call.state.parts is not None or any(splice.target for splice in spliced)
     if together and outcome.response is not None:
         return outcome.response.usage
     return answered.usage if answered else None

@@ -53,6 +53,8 @@ class Address:
         self._base_url = base_url
         self._api_key = api_key
         self._private = tuple((headers or {}).values())
+        self._usual: str | None = None
+        """The environment's base URL, else the row's, once it was needed."""
         self._urls: dict[tuple[str, str], httpx.URL] = {}
         if base_url is None and row.base_url is None and row.base_url_env is None:
             raise ConfigError(
@@ -100,8 +102,10 @@ class Address:
     def _base(self) -> str:
         if self._base_url:
             return self._base_url
-        from_env = os.environ.get(self._row.base_url_env) if self._row.base_url_env else None
-        return (from_env and _with_scheme(from_env, self._row.base_url)) or self._row.base_url or ""
+        if self._usual is None:  # looked up once: it takes as long as making the whole request
+            from_env = os.environ.get(self._row.base_url_env) if self._row.base_url_env else None
+            self._usual = (from_env and _with_scheme(from_env, self._row.base_url)) or self._row.base_url or ""
+        return self._usual
 
     @property
     def shown(self) -> str:

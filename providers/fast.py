@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
@@ -14,6 +13,7 @@ from typing_extensions import override
 
 from .body import Answered, Exchanging
 from .fast_pool import Lease, Pool
+from .heads import PreparedRequest, lines_of
 
 if TYPE_CHECKING:
     import ssl
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
     from aiohttp.http import RawResponseMessage
     from aiohttp.streams import StreamReader
 
-_HEAD = re.compile(
-    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:(?!(?i:transfer-encoding):)[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\0\r\n]*\r\n)+"
-)
-"""The request's line and the headers'. What is sent whole has no transfer coding.
-
-Source: https://datatracker.ietf.org/doc/html/rfc9112#section-3, https://datatracker.ietf.org/doc/html/rfc9110#section-5.6.2
-"""
 _BREAKS = (aiohttp.ClientError, HttpProcessingError, OSError)
 _LONGEST_LINE = 64 << 10
 _COPIED_BYTES = 64 << 10
@@ -57,7 +50,8 @@ class FastTransport(Exchanging):
     @override
     async def exchange(self, request: httpx.Request) -> Answered:
         """The same, in less time."""
-        head, content = _head(request), await request.aread()
+        head = lines_of(request)
+        content = request.content if isinstance(request, PreparedRequest) else await request.aread()
         timeouts = request.extensions.get("timeout") or {}
         lease = await self._pool.take(request.url, timeouts)
         try:
@@ -144,15 +138,6 @@ class Answer(httpx.AsyncByteStream):
     def __del__(self) -> None:
         if self._lease is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._lease.break_off)  # garbage is collected in any thread
-
-
-def _head(request: httpx.Request) -> bytes:
-    lines = [b"%b %b HTTP/1.1\r\n" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%b: %b\r\n" % field for field in request.headers.raw]
-    head = b"".join(lines)
-    if head.count(b"\n") != len(lines) or _HEAD.fullmatch(head) is None:
-        raise httpx.LocalProtocolError("Expected a method, a path and headers that can be sent, found others.")
-    return head + b"\r\n"
 
 
 def _send(lease: Lease, method: str, head: bytes, content: bytes, read_s: float | None) -> None:

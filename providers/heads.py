@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import re
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -19,15 +20,37 @@ if TYPE_CHECKING:
 MOST_HEADS = 64
 
 
-class Head(NamedTuple):
+_HEAD = re.compile(
+    rb"[A-Z]+ [!-~]+ HTTP/1\.1\r\n(?:(?!(?i:transfer-encoding):)[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\0\r\n]*\r\n)+"
+)
+"""The request's line and the headers'. What is sent whole has no transfer coding.
+
+Source: https://datatracker.ietf.org/doc/html/rfc9112#section-3, https://datatracker.ietf.org/doc/html/rfc9110#section-5.6.2
+"""
+
+
+class Head:
     """Headers for one place, one key and one kind of answer, with the place taken apart."""
 
-    url: httpx.URL
-    codecs: Mapping[str, str]
-    """The codec's own headers, of which this was made."""
-    headers: httpx.Headers
-    host: str
-    port: int | None
+    __slots__ = ("_lines", "codecs", "headers", "host", "port", "url")
+
+    def __init__(self, url: httpx.URL, codecs: Mapping[str, str], headers: httpx.Headers) -> None:
+        self.url = url
+        self.codecs = codecs
+        """The codec's own headers, of which this was made."""
+        self.headers = headers
+        self.host = url.host
+        self.port = port_of(url)
+        self._lines: dict[str, tuple[bytes, bytes]] = {}
+
+    def lines(self, method: str) -> tuple[bytes, bytes]:
+        """What goes before and after the length of a body, as HTTP/1.1 sends it. Raises `httpx.LocalProtocolError`."""
+        found = self._lines.get(method)
+        if found is None:
+            whole = _lines(method, self.url, self.headers)
+            before, name, after = whole.partition(b"\r\ncontent-length: ")
+            found = self._lines[method] = (before + name, after + b"\r\n")
+        return found
 
 
 class Heads:
@@ -66,34 +89,64 @@ class Heads:
         if encoded.content:
             framing["content-length"] = ""  # each request's own takes this place
         headers = httpx.Headers({**framing, **self.named(encoded, key, stream=stream)})
-        return Head(url, encoded.headers, headers, url.host, port_of(url))
+        return Head(url, encoded.headers, headers)
 
 
-def request_of(
-    encoded: Encoded, head: Head, timeouts: Mapping[str, float | None], more: Mapping[str, str] | None = None
-) -> httpx.Request:
-    """The request. `more`: headers of this call alone, by lower-case name; they go before the head's."""
-    # a stream of our own instead of `content=`: httpx then adds nothing and looks for nothing (8 us less)
-    content = encoded.content
-    request = _Request(
-        encoded.method,
-        head.url,
-        headers=head.headers,
-        stream=httpx.ByteStream(content),
-        extensions={"timeout": timeouts},
-    )
-    headers = request.headers
-    if content:
-        headers["content-length"] = str(len(content))
-    if more:
-        for name, value in more.items():
-            headers[name] = value
-    request.has(content)
-    return request
+class PreparedRequest(httpx.Request):
+    """httpx's request whose headers and stream are made when somebody asks for them: our own transport does not."""
+
+    def __init__(
+        self,
+        encoded: Encoded,
+        head: Head,
+        timeouts: Mapping[str, float | None],
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """`more`: headers of this call alone, by lower-case name; they go before the head's."""
+        # not httpx's: it would copy, look for what is not there, and read the content from a stream
+        self.method = encoded.method
+        self.url = head.url
+        self.extensions = {"timeout": timeouts}
+        self._content = encoded.content
+        self._head = head
+        self._more = more
+        self._made: httpx.Headers | None = None
+
+    @property
+    def headers(self) -> httpx.Headers:  # type: ignore[override]  # an attribute there
+        """This request's own: they may be added to."""
+        if self._made is None:
+            headers = self._made = httpx.Headers(self._head.headers)
+            if self._content:
+                headers["content-length"] = str(len(self._content))
+            if self._more:
+                headers.update(self._more)
+        return self._made
+
+    @property
+    def stream(self) -> httpx.ByteStream:  # type: ignore[override]  # as above
+        """The content."""
+        return httpx.ByteStream(self._content)
+
+    def lines(self) -> bytes:
+        """The request's line and the headers', as HTTP/1.1 sends them. Raises `httpx.LocalProtocolError`."""
+        if self._made is not None or self._more or not self._content:
+            return _lines(self.method, self.url, self.headers) + b"\r\n"
+        before, after = self._head.lines(self.method)
+        return b"%b%d%b" % (before, len(self._content), after)
 
 
-class _Request(httpx.Request):
-    """One whose content is at hand from the beginning: httpx reads it from the stream first, and asks what kind that is."""
+def lines_of(request: httpx.Request) -> bytes:
+    """The request's line and the headers', as HTTP/1.1 sends them. Raises `httpx.LocalProtocolError` for those that cannot be sent."""
+    if isinstance(request, PreparedRequest):
+        return request.lines()
+    return _lines(request.method, request.url, request.headers) + b"\r\n"
 
-    def has(self, content: bytes) -> None:
-        self._content = content
+
+def _lines(method: str, url: httpx.URL, headers: httpx.Headers) -> bytes:
+    lines = [b"%b %b HTTP/1.1\r\n" % (method.encode("ascii"), url.raw_path)]
+    lines += [b"%b: %b\r\n" % field for field in headers.raw]
+    head = b"".join(lines)
+    if head.count(b"\n") != len(lines) or _HEAD.fullmatch(head) is None:
+        raise httpx.LocalProtocolError("Expected a method, a path and headers that can be sent, found others.")
+    return head

@@ -18,7 +18,7 @@ from .addressing import Address, lower_names, masked_headers, masked_url
 from .body import Answered, Body, BodySource, Exchanging, connection_error
 from .codec import CountsTokens, Encoded
 from .direct import Direct
-from .heads import Heads, request_of
+from .heads import Heads, PreparedRequest
 from .models import model_ids
 from .request_id import request_id
 from .translation import checked_policy
@@ -109,7 +109,7 @@ class HTTPProvider(Direct):
         """Send the request. A stream is returned when its first chunks are there: what fails before is raised here."""
         encoded = encoded_by(self.codec, call, self.name, self._translation)
         head = self._head(call, encoded)
-        request = request_of(encoded, head, self._timeouts(call), self._more_headers(call))
+        request = PreparedRequest(encoded, head, self._timeouts(call), self._more_headers(call))
         await self._sign(request, call)
         self._note_request(call, request, head)
         body = await self._send(request)
@@ -224,7 +224,7 @@ class HTTPProvider(Direct):
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), self._connect_s)
         try:
             async with asyncio.timeout(3 * self._connect_s):
-                request = request_of(asking, head, timeouts)
+                request = PreparedRequest(asking, head, timeouts)
                 await self._sign(request, None)
                 return await self._models(request)
         except TimeoutError as error:
@@ -244,7 +244,7 @@ class HTTPProvider(Direct):
         head = self._head(call, encoded)
         try:
             async with asyncio.timeout(call.remaining_s()):
-                asked = request_of(encoded, head, self._timeouts(call), self._more_headers(call))
+                asked = PreparedRequest(encoded, head, self._timeouts(call), self._more_headers(call))
                 await self._sign(asked, call)
                 return self.codec.decode_count(await self._good_answer(asked, call))
         except TimeoutError as error:

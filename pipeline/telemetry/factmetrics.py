@@ -90,6 +90,7 @@ class FactMetrics:
         self._shadow = families.bound(names.L_SHADOW)
         self._tenant = families.bound(names.L_TENANT)
         self._guardrails: dict[tuple[str, str, str], Adds] = {}
+        self._costs: dict[tuple[Vendor, str], Adds] = {}
         rules: dict[Slot[Any], Count] = {
             COST: self._cost,
             CACHE: self._cache,
@@ -217,15 +218,24 @@ class FactMetrics:
         return otherwise if failed is None else self._vendor(failed.provider, failed.model, record)
 
     def _cost(self, record: Record, vendor: Vendor, cost: Cost) -> None:
-        book = self._book
-        if cost.status == "unpriced" or cost.unpriced:
+        book, amount_usd = self._book, cost.amount_usd
+        if cost.unpriced or cost.status == "unpriced":
             book.add(names.UNPRICED, vendor)
         if cost.saved_usd:
             book.add(names.SAVED, vendor, float(cost.saved_usd))
-        if cost.amount_usd is None:
+        if amount_usd is None:
             return
-        book.add(names.COST, (*vendor, "true", cost.status), max(0.0, float(cost.amount_usd - cost.wasted_usd)))
-        if cost.wasted_usd:
-            book.add(names.COST, (*vendor, "false", cost.status), float(cost.wasted_usd))
+        wasted_usd = float(cost.wasted_usd) if cost.wasted_usd else 0.0
+        useful_usd = max(0.0, float(amount_usd - cost.wasted_usd)) if wasted_usd else float(amount_usd)
+        key = (vendor, cost.status)
+        (self._costs.get(key) or self._bound_cost(key)).add(useful_usd)
+        if wasted_usd:
+            book.add(names.COST, (*vendor, "false", cost.status), wasted_usd)
         if record.tenant:
-            book.add(names.TENANT_COST, (self._tenant(record.tenant),), float(cost.amount_usd))
+            book.add(names.TENANT_COST, (self._tenant(record.tenant),), float(amount_usd))
+
+    def _bound_cost(self, key: tuple[Vendor, str]) -> Adds:
+        """As many as the bounds of the labels allow."""
+        vendor, status = key
+        bound = self._costs[key] = self._book.number(names.COST, (*vendor, "true", status))
+        return bound

@@ -53,9 +53,7 @@ class VendorPrices:
 
     def price(self, provider: str | None, model: str, at: datetime, *, service_tier: str | None = None) -> Price | None:
         """The price in force at `at`, dated and aliased names included; None for what the data does not know, or has no price of."""
-        if provider == "simulated":
-            return simulated_price(model)
-        return _price(provider, model, int(at.timestamp()) // _SLOT_S, service_tier)
+        return _price_at(provider, model, at, service_tier)
 
     def context_tokens(self, provider: str | None, model: str) -> int | None:
         """The model's context window, where the data knows it."""
@@ -70,6 +68,14 @@ class VendorPrices:
 def default_table() -> VendorPrices:
     """The one table of the process."""
     return VendorPrices()
+
+
+@lru_cache(maxsize=1024)
+def _price_at(provider: str | None, model: str, at: datetime, service_tier: str | None) -> Price | None:
+    """Calls of one second bring the same `at`, and what it means is worked out once."""
+    if provider == "simulated":
+        return simulated_price(model)
+    return _price(provider, model, int(at.timestamp()) // _SLOT_S, service_tier)
 
 
 @lru_cache(maxsize=4096)
