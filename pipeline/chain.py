@@ -6,13 +6,12 @@ kept, spans. In a traced call the frames also take the facts written inside them
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from .call import Call
 from .errors import StageError
 from .stream import Handler, Middleware, Reply, Stream
-from .trace import Frame
 from .types import Response
 
 
@@ -63,8 +62,7 @@ def _metered(index: int, name: str, stage: Middleware, call_next: Handler) -> Ha
         trace, outer = call.state.trace, call.frame
         if trace is None or outer is None or outer.end_ns:
             raise _too_late(name)
-        frame = Frame(index, outer, trace.now_ns())
-        trace.frames.append(frame)
+        frame = trace.open_frame(index, outer)
         try:
             reply = await stage(call.in_frame(frame), call_next)
         except BaseException as error:
@@ -82,8 +80,8 @@ def _metered(index: int, name: str, stage: Middleware, call_next: Handler) -> Ha
 
 
 def _metered_terminal(index: int, name: str, terminal: Handler) -> Handler:
-    async def ignore_next(call: Call, _: Handler) -> Reply:
-        return await terminal(call)
+    def ignore_next(call: Call, _: Handler) -> Awaitable[Reply]:
+        return terminal(call)
 
     return _metered(index, name, ignore_next, terminal)
 

@@ -47,7 +47,7 @@ def split_params(params: Mapping[str, Any], options: CallOptions) -> tuple[Mappi
             request_fields[name] = value
         elif name in NOT_OURS:
             raise ConfigError(f"{name}: unknown here. The option is called {NOT_OURS[name]}.")
-        if name in OPTION_NAMES:
+        elif name in OPTION_NAMES:
             changes[name] = _option(name, value)
         else:
             settings[name] = value

@@ -10,4 +10,7 @@ _HEADERS = ("x-request-id", "request-id", "apim-request-id", "mistral-correlatio
 
 def request_id(headers: Mapping[str, str]) -> str | None:
     """The id in an answer's `headers` (lower-case names), or None."""
-    return next((value for name in _HEADERS if (value := headers.get(name))), None)
+    for name in _HEADERS:
+        if value := headers.get(name):
+            return value
+    return None

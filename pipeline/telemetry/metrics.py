@@ -28,6 +28,7 @@ class CallMetrics:
         self._book = Book(sink)
         self._convention = convention_of(generation)
         self._finished = 0
+        self._in_flight: dict[bool, Adds] = {}
         self._stages_of: dict[Sequence[str], list[Observes]] = {}
         self._alike: dict[tuple[object, ...], _Alike] = {}
         self._attempts_alike: dict[tuple[object, ...], _AttemptsAlike] = {}
@@ -41,7 +42,11 @@ class CallMetrics:
     def begin(self, *, stream: bool) -> None:
         """A call is in flight."""
         with self._book.lock:
-            self._book.add(names.IN_FLIGHT, ("true" if stream else "false",))
+            (self._in_flight.get(stream) or self._bound_in_flight(stream)).add(1)
+
+    def _bound_in_flight(self, stream: bool) -> Adds:
+        bound = self._in_flight[stream] = self._book.number(names.IN_FLIGHT, ("true" if stream else "false",))
+        return bound
 
     def finish(self, record: Record, exemplar: Exemplar) -> None:
         """A call has ended. `exemplar` holds the ids of its trace if that is kept."""

@@ -44,7 +44,7 @@ _ATTACHED: Final = "(attached to the next message)"
 
 def fit_guests(body: Json, extra: Collection[str], dialect: Dialect, say: Say) -> None:
     """Everything in `body` that is another protocol's, out of it or in this one's form. `extra`: its fields beside OpenAI's."""
-    for name in sorted(dialect.foreign.intersection(extra)):
+    for name in sorted(dialect.foreign.intersection(extra)) if extra else ():
         if body.pop(name, None) is not None:
             say(name, "dropped", f"{dialect.name} has no such parameter")
     if dialect.foreign and isinstance(thinking := body.get("thinking"), dict) and thinking.keys() - {"type"}:

@@ -31,10 +31,10 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
     body["model"] = call.target.model
     notes: dict[str, Translation] = {}
     _limit_output(body, dialect, notes)
-    for name in dialect.unsupported & body.keys():
+    for name in dialect.unsupported & body.keys() if dialect.unsupported else ():
         if body.pop(name) not in (None, _ASKS_NOTHING.get(name)):
             notes[name] = Translation(name, "dropped", f"{dialect.name} does not take it")
-    for name in dialect.renamed.keys() & body.keys():
+    for name in dialect.renamed.keys() & body.keys() if dialect.renamed else ():
         _rename(body, name, dialect.renamed[name], notes, dialect)
 
     def say(parameter: str, action: Action, reason: str) -> None:
@@ -48,16 +48,21 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
             _drop(tool, "cache_control", dialect, notes)
     if request.stream and dialect.asks_for_stream_usage:
         body["stream_options"] = {"include_usage": True, **(body.get("stream_options") or {})}
-    note = notes_of(call)
-    for one in notes.values():
-        note(one.parameter, one.action, one.reason)
+    if notes:
+        note = notes_of(call)
+        for one in notes.values():
+            note(one.parameter, one.action, one.reason)
     return body
 
 
 def _limit_output(body: Json, dialect: Dialect, notes: dict[str, Translation]) -> None:
     if dialect.output_limit == "max_tokens":
         _rename(body, "max_completion_tokens", "max_tokens", notes, dialect)
-    elif dialect.output_limit == "max_completion_tokens_for_reasoning_models" and _REASONING_MODEL.match(body["model"]):
+    elif (
+        dialect.output_limit == "max_completion_tokens_for_reasoning_models"
+        and "max_tokens" in body
+        and _REASONING_MODEL.match(body["model"])
+    ):
         _rename(body, "max_tokens", "max_completion_tokens", notes, dialect)
 
 
