@@ -78,16 +78,16 @@ _failures = itertools.count(1)
 _failed = 0
 
 
-def notify(observer: Observer, outcome: Outcome) -> None:
+def notify(observer: Callable[..., Any], *told: object) -> None:
     """Tell an observer. One that raises is logged and counted, and breaks nothing."""
     global _failed
     try:
-        observer(outcome)
+        observer(*told)
     except Exception:
         _failed = next(_failures)
-        told = getattr(observer, "func", observer)  # of a partial, what it calls
+        called = getattr(observer, "func", observer)  # of a partial, what it calls
         logger.exception(
-            "An observer raised (%s); the call goes on.", getattr(told, "__qualname__", type(told).__name__)
+            "An observer raised (%s); the call goes on.", getattr(called, "__qualname__", type(called).__name__)
         )
 
 

@@ -166,7 +166,8 @@ class Pipeline:
                 self._telemetry.finish(record, outcome)  # never raises
             self.statistics.note(record)
             for observer in state.recorded:
-                notify(partial(observer, record), outcome)
+                notify(observer, record, outcome)
+            state.recorded.clear()  # they may hold the call, which holds them: only the garbage collector would part them
         finally:
             self._leave()
 

@@ -17,7 +17,7 @@ from .types import Usage, UsageSource
 _EXACT = Context(prec=100, traps=[InvalidOperation])
 """Amounts are never rounded, whatever decimal context the application has set."""
 
-add_usd, _multiply, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
+add_usd, times_usd, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
 
 _NOTHING = Decimal(0)
 _PER_MILLION = Decimal(-6)
@@ -221,12 +221,12 @@ def _token_lines(
             rate = rates.cache_write
         if rate is not None:
             tokens -= count
-            lines.append(CostLine(part, _scaleb(_multiply(rate, count), _PER_MILLION), count, rate, 0, attempt))
+            lines.append(CostLine(part, _scaleb(times_usd(rate, count), _PER_MILLION), count, rate, 0, attempt))
     if not tokens:
         return True
     rate = getattr(rates, item)
     if rate is not None:
-        lines.append(CostLine(item, _scaleb(_multiply(rate, tokens), _PER_MILLION), tokens, rate, 0, attempt))
+        lines.append(CostLine(item, _scaleb(times_usd(rate, tokens), _PER_MILLION), tokens, rate, 0, attempt))
     return rate is not None
 
 
@@ -235,7 +235,7 @@ def _fee_lines(lines: list[CostLine], usage: Usage, price: Price, attempt: int) 
         lines.append(CostLine("request", price.request_usd, units=1, attempt=attempt))
     searches = _web_searches(usage)
     if searches and price.web_search_usd is not None:
-        lines.append(CostLine("web_search", _multiply(price.web_search_usd, searches), units=searches, attempt=attempt))
+        lines.append(CostLine("web_search", times_usd(price.web_search_usd, searches), units=searches, attempt=attempt))
     return not searches or price.web_search_usd is not None
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
 
 from .call import Call
 from .errors import ConfigError, StoreError
 from .facts import STORE_FAILURES, StoreFailed
+
+if TYPE_CHECKING:
+    from ..stores import Window
 
 T = TypeVar("T")
 
@@ -48,6 +51,15 @@ async def ask_store(call: Call, stage: str, policy: OnStoreFailure, question: Aw
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
+class Settles(Protocol):
+    """What a store of windows is here."""
+
+    @property
+    def immediate(self) -> bool: ...
+
+    def settle(self, window: Window, slice_: int, units: int, /) -> Coroutine[Any, Any, None]: ...
+
+
 class Afterwards:
     """What a call's end leaves to be awaited (a correction in a store, a lease given back), off the call's path.
 
@@ -70,6 +82,16 @@ class Afterwards:
         piece = _Piece(loop, work)
         if len(self._under_way) >= self._limit or not self._hand_in(piece):
             self._drop()
+
+    def settle(
+        self, loop: asyncio.AbstractEventLoop, store: Settles, corrections: Sequence[tuple[Window, int, int]]
+    ) -> None:
+        """Correct what was booked in windows of `store`: each with its slice and the units to add. See `run`."""
+        if store.immediate:
+            for correction in corrections:
+                _run_now(store.settle(*correction))
+        elif corrections:
+            self.run(loop, lambda: _settled(store, corrections), immediate=False)
 
     async def flush(self, limit_s: float = 5.0) -> None:
         """Wait for what is under way on this loop, at most `limit_s` of real time."""
@@ -119,6 +141,11 @@ class _Piece:
         self.loop = loop
         self.work = work
         self.task: asyncio.Task[None] | None = None
+
+
+async def _settled(store: Settles, corrections: Sequence[tuple[Window, int, int]]) -> None:
+    for correction in corrections:
+        await store.settle(*correction)
 
 
 def _run_now(work: Coroutine[Any, Any, None]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
 from functools import lru_cache
+from math import ceil, inf
 from typing import Literal, NamedTuple, get_args
 
 from ...pipeline.errors import ConfigError
-from ...pipeline.pricing import usd
+from ...pipeline.pricing import times_usd, usd
 from ...pipeline.scope import Scope
 from ...stores import Window
 
@@ -20,7 +20,7 @@ MICRO = Decimal(1_000_000)
 """Micro-dollars of a dollar: what is counted."""
 
 _DAY_S = 86_400.0
-_HOUR_NS = 3_600_000_000_000
+HOUR_NS = 3_600_000_000_000
 _SPARE_S = _DAY_S
 """A calendar's window is kept this much longer than it lasts."""
 _LENGTHS_S: dict[Period, float] = {
@@ -59,7 +59,7 @@ class BudgetOf(Scope):
                 raise ConfigError(
                     f"BudgetOf.period: expected {', '.join(get_args(Period))} or seconds, found {self.period!r}."
                 )
-        elif isinstance(self.period, bool) or not 0 < self.period < math.inf:
+        elif isinstance(self.period, bool) or not 0 < self.period < inf:
             raise ConfigError(f"BudgetOf.period: expected seconds above 0, found {self.period!r}.")
         if not 0 < self.warn_at <= 1:
             raise ConfigError(f"BudgetOf.warn_at: expected a share above 0, 1 at most, found {self.warn_at!r}.")
@@ -72,7 +72,7 @@ class BudgetOf(Scope):
         """Where it is counted now."""
         if not isinstance(self.period, str):
             return Window(f"budget:{self.name}:{share}", self.micro, self.period)
-        key = f"budget:{self.name}:{_stamp(self.period, wall_ns // _HOUR_NS)}:{share}"
+        key = f"budget:{self.name}:{_stamp(self.period, wall_ns // HOUR_NS)}:{share}"
         return Window(key, self.micro, _LENGTHS_S[self.period] + _SPARE_S, fixed=True)
 
     def left_s(self, wall_ns: int) -> float | None:
@@ -89,12 +89,13 @@ class Claim(NamedTuple):
     budget: BudgetOf
     share: str
     window: Window
+    limit_usd: Decimal
 
 
 @lru_cache(maxsize=64)
 def _stamp(period: Period, hour: int) -> str:
     """When the calendar's period began that this hour since 1970 is in."""
-    return f"{beginning(period, moment(hour * _HOUR_NS)):%Y-%m-%dT%H}"
+    return f"{beginning(period, moment(hour * HOUR_NS)):%Y-%m-%dT%H}"
 
 
 def moment(wall_ns: int) -> datetime:
@@ -121,4 +122,4 @@ def _next(period: Period, begins: datetime) -> datetime:
 
 def micro_of(amount: Decimal) -> int:
     """Whole micro-dollars, rounded up: nothing that costs is counted as nothing."""
-    return int((amount * MICRO).to_integral_value(rounding=ROUND_CEILING))
+    return ceil(times_usd(amount, MICRO))

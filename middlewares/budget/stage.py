@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from decimal import Decimal
+from math import ceil
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from ...pipeline.billing import cost_of_call
@@ -18,15 +19,15 @@ from ...pipeline.gauges import Reading, watch
 from ...pipeline.outcome import Outcome
 from ...pipeline.overrides import PriceEntry, with_overrides
 from ...pipeline.plan import Rule
-from ...pipeline.pricing import PriceTable, Sought, default_prices, find_price, second
+from ...pipeline.pricing import PriceTable, Sought, add_usd, default_prices, find_price, second, times_usd
 from ...pipeline.record import Record
 from ...pipeline.scope import Per, check_names, read_scopes
 from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_store, check_policy
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.tokens import bound_request_tokens
 from ...pipeline.types import ChatRequest
-from ...stores import Store, Taken, Window, make_store
-from .purse import MICRO, BudgetOf, Claim, micro_of
+from ...stores import Store, Taken, make_store
+from .purse import HOUR_NS, MICRO, BudgetOf, Claim, micro_of
 
 METRIC = "glassway.budget_used_usd"
 
@@ -86,6 +87,9 @@ class Budget:
     _afterwards: Afterwards = field(init=False, repr=False, compare=False, default_factory=Afterwards)
     _used: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
     """Micro-dollars used of budgets that all calls share, as last seen."""
+    _known_claims: dict[tuple[str, str, int], Claim] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
     _warned: dict[str, None] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -143,13 +147,24 @@ class Budget:
         return await call_next(call)
 
     def _claims(self, call: Call) -> list[Claim]:
-        wall_ns = call.clock.wall_ns()
+        hour = call.clock.wall_ns() // HOUR_NS
         found = []
         for budget in self._budgets:
             share = budget.share(call)
             if share is not None:
-                found.append(Claim(budget, share, budget.window(share, wall_ns)))
+                key = (budget.name, share, hour)
+                found.append(self._known_claims.get(key) or self._known_claim(key, budget))
         return found
+
+    def _known_claim(self, key: tuple[str, str, int], budget: BudgetOf) -> Claim:
+        """Made once an hour, which is in one period only."""
+        _, share, hour = key
+        if len(self._known_claims) >= _CLAIMS_KEPT:
+            self._known_claims.clear()
+        claim = self._known_claims[key] = Claim(
+            budget, share, budget.window(share, hour * HOUR_NS), budget.micro / MICRO
+        )
+        return claim
 
     def _most(self, call: Call) -> int | None:
         """Micro-dollars that the call may cost at its target; None if nobody knows."""
@@ -165,8 +180,10 @@ class Budget:
         if rates.input is None or (output and rates.output is None):
             return None
         # US dollars per million tokens are micro-dollars per token.
-        micro = rates.input * prompt + (rates.output or 0) * output + price.request_usd * MICRO
-        return int(micro.to_integral_value(rounding=ROUND_CEILING))
+        micro = times_usd(rates.input, prompt)
+        if rates.output is not None:
+            micro = add_usd(micro, times_usd(rates.output, output))
+        return ceil(add_usd(micro, times_usd(price.request_usd, MICRO)) if price.request_usd else micro)
 
     def _unpriced(self, call: Call, claims: Sequence[Claim]) -> None:
         allowed = self.unpriced == "allow" or call.dry_run
@@ -186,9 +203,9 @@ class Budget:
             fits = used + reserved <= claim.window.limit
             call.add(BUDGETS, _said(claim, "passed" if fits else "would_refuse", used, reserved))
 
-    async def _ask(self, call: Call, claims: Sequence[Claim], amount: int) -> Taken | None:
+    def _ask(self, call: Call, claims: Sequence[Claim], amount: int) -> Awaitable[Taken | None]:
         question = self._store.take([claim.window for claim in claims], [amount] * len(claims))
-        return await ask_store(call, "Budget", self.on_store_failure, question, None)
+        return ask_store(call, "Budget", self.on_store_failure, question, None)
 
     async def _take(self, call: Call, claims: Sequence[Claim], reserved: int) -> Taken | None:
         """What was taken; None where the store could not be asked and calls pass without. Raises if there is too little."""
@@ -263,8 +280,9 @@ class Budget:
             if cost.amount_usd is None:
                 correction = max(0, correction)  # unknown in part: the reservation stands
             if correction:
-                places = [(claim.window, slice_) for claim, slice_ in zip(claims, taken.slices, strict=True)]
-                self._afterwards.run(loop, lambda: _settled(store, places, correction), immediate=store.immediate)
+                places = zip(claims, taken.slices, strict=True)
+                corrections = [(claim.window, slice_, correction) for claim, slice_ in places]
+                self._afterwards.settle(loop, store, corrections)
 
         call.when_recorded(settle)
 
@@ -297,6 +315,7 @@ class Budget:
 
 
 _MOST_WARNED = 10_000
+_CLAIMS_KEPT = 1000
 
 _BY_TOKENS = frozenset({"chat", "embeddings", "moderation", "rerank"})
 """Operations whose most can be told before they run."""
@@ -308,11 +327,6 @@ def _now_ns() -> int:
     return SYSTEM_CLOCK.wall_ns()
 
 
-async def _settled(store: Store, places: Sequence[tuple[Window, int]], units: int) -> None:
-    for window, slice_ in places:
-        await store.settle(window, slice_, units)
-
-
 def _known(cost: Cost) -> int:
     """Micro-dollars of what is known of a bill."""
     amount = cost.amount_usd
@@ -320,10 +334,9 @@ def _known(cost: Cost) -> int:
 
 
 def _said(claim: Claim, verdict: BudgetVerdict, used: int, reserved: int) -> Budgeted:
-    limit = claim.window.limit
-    return Budgeted(
-        claim.budget.name, verdict, limit / MICRO, max(0, limit - used) / MICRO, reserved / MICRO, _period(claim.budget)
-    )
+    budget = claim.budget
+    left = max(0, claim.window.limit - used)
+    return Budgeted(budget.name, verdict, claim.limit_usd, left / MICRO, reserved / MICRO, _period(budget))
 
 
 def _period(budget: BudgetOf) -> str:

@@ -50,11 +50,10 @@ class Claim(NamedTuple):
 class Windows:
     """The windows of one limit, by whose they are: made once for each, and the last thousand kept at hand."""
 
-    __slots__ = ("_known", "limit", "wants_tokens")
+    __slots__ = ("_known", "limit")
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
-        self.wants_tokens = limit.tokens is not None
         self._known: dict[str, tuple[tuple[Unit, Window], ...]] = {}
 
     def claims(self, call: Call, tokens: int) -> list[Claim]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -61,6 +61,7 @@ class RateLimit:
     """`memory`, `disk:./state`, `redis://...`, or a store: who shares it shares the limits."""
     on_store_failure: OnStoreFailure = "fail_open"
     _windows: tuple[Windows, ...] = field(init=False, repr=False, compare=False)
+    _wants_tokens: bool = field(init=False, repr=False, compare=False)
     _lanes: Lanes = field(init=False, repr=False, compare=False)
     _store: Store = field(init=False, repr=False, compare=False)
     _afterwards: Afterwards = field(init=False, repr=False, compare=False, default_factory=Afterwards)
@@ -84,6 +85,7 @@ class RateLimit:
         check_names(limits, "RateLimit")
         check_policy("RateLimit", self.on_store_failure)
         object.__setattr__(self, "_windows", tuple(Windows(limit) for limit in limits))
+        object.__setattr__(self, "_wants_tokens", any(limit.tokens is not None for limit in limits))
         object.__setattr__(self, "_lanes", Lanes(self.max_waiting))
         object.__setattr__(self, "_store", make_store(self.store) if isinstance(self.store, str) else self.store)
         watch(self)
@@ -102,7 +104,7 @@ class RateLimit:
             await self._look(call, claims)
             return await call_next(call)
         taken = await self._taken(call, claims)
-        if taken is None or not any(claim.unit == "tokens" for claim in claims):
+        if taken is None or not self._wants_tokens:
             return await call_next(call)
         used = _Used(call.state.attempts_made)
         self._settle_later(call, claims, taken, used)
@@ -112,13 +114,10 @@ class RateLimit:
             used.until = call.state.attempts_made
 
     def _claims(self, call: Call) -> list[Claim]:
-        tokens = 0
-        claims: list[Claim] = []
-        for windows in self._windows:
-            if windows.wants_tokens and not tokens:
-                tokens = self._tokens(call)
-            claims += windows.claims(call, tokens)
-        return claims
+        tokens = self._tokens(call) if self._wants_tokens else 0
+        if len(self._windows) == 1:
+            return self._windows[0].claims(call, tokens)
+        return [claim for windows in self._windows for claim in windows.claims(call, tokens)]
 
     def _tokens(self, call: Call) -> int:
         """About what the call will use, and at least 1; requests whose tokens text does not tell take 1 and are put right."""
@@ -138,7 +137,7 @@ class RateLimit:
 
     async def _taken(self, call: Call, claims: Sequence[Claim]) -> Taken | None:
         """What was taken; None where the store could not be asked. Raises if there is no room in time."""
-        lane = self._lanes.is_waited_for([claim.window.key for claim in claims])
+        lane = self._lanes.is_waited_for([claim.window.key for claim in claims]) if self._lanes.waiting else None
         taken: Taken | None = None
         if lane is None:
             taken = await self._ask(call, claims)
@@ -172,9 +171,9 @@ class RateLimit:
             waited_s = (call.clock.now_ns() - began_ns) / 1e9
             raise await self._refusal(call, claims, last, waited_s) from None
 
-    async def _ask(self, call: Call, claims: Sequence[Claim]) -> Taken | None:
+    def _ask(self, call: Call, claims: Sequence[Claim]) -> Awaitable[Taken | None]:
         question = self._store.take([claim.window for claim in claims], [claim.amount for claim in claims])
-        return await ask_store(call, "RateLimit", self.on_store_failure, question, None)
+        return ask_store(call, "RateLimit", self.on_store_failure, question, None)
 
     def _check_hope(self, call: Call, claims: Sequence[Claim], taken: Taken) -> None:
         """Raises if no waiting would help."""
@@ -215,8 +214,7 @@ class RateLimit:
                 for claim, slice_ in zip(claims, taken.slices, strict=True)
                 if claim.unit == "tokens" and tokens != claim.amount
             ]
-            if corrections:
-                self._afterwards.run(loop, lambda: _settled(store, corrections), immediate=store.immediate)
+            self._afterwards.settle(loop, store, corrections)
 
         call.when_recorded(settle)
 
@@ -265,11 +263,6 @@ class _Used:
                     return None
                 tokens += attempt.usage.total_tokens if attempt.usage is not None else 0
         return tokens
-
-
-async def _settled(store: Store, corrections: Sequence[tuple[Any, int, int]]) -> None:
-    for window, slice_, units in corrections:
-        await store.settle(window, slice_, units)
 
 
 def _note(
