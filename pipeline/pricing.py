@@ -193,6 +193,11 @@ def reported(usage: Usage, vendor: str) -> Decimal | None:
     return Decimal(str(amount)) if isinstance(amount, (int, float)) and amount >= 0 else None
 
 
+def millionth_usd(amount: Decimal) -> Decimal:
+    """A millionth of it, exactly: prices are for a million tokens."""
+    return _scaleb(amount, _PER_MILLION)
+
+
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum."""
     return reduce(add_usd, amounts, _NOTHING)

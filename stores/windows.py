@@ -153,15 +153,16 @@ def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[in
     if len(windows) == 1:
         return decide_one(windows[0], held[0], amounts[0], now_us)
     places, wait_us, short = [], 0.0, -1
-    for index, (window, one, amount) in enumerate(zip(windows, held, amounts, strict=True)):
-        one.expire(now_us)
+    for index, (window, one, amount) in enumerate(zip(windows, held, amounts)):  # noqa: B905 - checked by `check_take`
+        if now_us >= one.oldest + one.keeps_us or one.newest > now_us + one.length_us:
+            one.expire(now_us)
         places.append(one.place(now_us))
         if amount and one.total + amount > window.limit:
             needed_us = one.wait_us(amount, window.limit, now_us) or math.inf
             if needed_us > wait_us:
                 wait_us, short = needed_us, index
     if short < 0:
-        for one, place, amount in zip(held, places, amounts, strict=True):
+        for one, place, amount in zip(held, places, amounts):  # noqa: B905 - as above
             if amount:
                 one.book(place, amount)
     return Taken(short < 0, tuple([one.total for one in held]), tuple(places), wait_us / _US, short)
@@ -183,7 +184,8 @@ def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
 
 def correct(held: Held, slice_: int, units: int, now_us: int) -> None:
     """Change what was booked in a slice; never below 0, and the sum never above 2^53 - 1. Nothing if its time is over."""
-    held.expire(now_us)
+    if now_us >= held.oldest + held.keeps_us or held.newest > now_us + held.length_us:
+        held.expire(now_us)
     if slice_ not in held.slices:
         if units <= 0 or now_us >= slice_ + held.keeps_us:
             return

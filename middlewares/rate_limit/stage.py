@@ -268,12 +268,12 @@ class _Used:
 def _note(
     call: Call, claims: Sequence[Claim], taken: Taken | None, verdict: LimitVerdict, waited_s: float = 0.0
 ) -> None:
-    for place, claim in enumerate(claims):
-        if taken is None:
-            call.add(LIMITS, _verdict(claim, "not_checked", 0, waited_s))
-        else:
-            used = taken.used[taken.short if len(claims) < len(taken.used) else place]
-            call.add(LIMITS, _verdict(claim, verdict, used, 0.0 if place else waited_s))  # it waited once
+    if taken is None:
+        call.extend(LIMITS, [_verdict(claim, "not_checked", 0, waited_s) for claim in claims])
+        return
+    used = taken.used if len(claims) == len(taken.used) else (taken.used[taken.short],)
+    waits_s = (waited_s, *[0.0] * (len(claims) - 1)) if waited_s else (0.0,) * len(claims)  # it waited once
+    call.extend(LIMITS, list(map(_verdict, claims, (verdict,) * len(claims), used, waits_s)))
 
 
 def _verdict(claim: Claim, verdict: LimitVerdict, used: int, waited_s: float) -> Limited:

@@ -11,14 +11,23 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ....pipeline.errors import ConfigError
 from ....pipeline.overrides import PriceEntry, with_overrides
-from ....pipeline.pricing import Price, PriceTable, Sought, default_prices, find_price, usd
+from ....pipeline.pricing import (
+    Price,
+    PriceTable,
+    Sought,
+    add_usd,
+    default_prices,
+    find_price,
+    millionth_usd,
+    times_usd,
+    usd,
+)
 
 if TYPE_CHECKING:
     from ....pipeline.call import Target
     from ..candidates import Candidate, Choice
     from ..traits import Traits
 
-_MILLION = Decimal(1_000_000)
 _NEVER = Decimal("Infinity")
 _MINUTE_NS = 60_000_000_000
 _MOST_PRICES = 1000
@@ -116,4 +125,8 @@ class Cheapest:
             return price.request_usd or None
         if rates.input is None or (output and rates.output is None):
             return None
-        return (rates.input * prompt + (rates.output or 0) * output) / _MILLION + price.request_usd
+        amount = times_usd(rates.input, prompt)
+        if rates.output is not None:
+            amount = add_usd(amount, times_usd(rates.output, output))
+        amount = millionth_usd(amount)
+        return add_usd(amount, price.request_usd) if price.request_usd else amount

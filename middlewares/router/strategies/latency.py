@@ -51,19 +51,21 @@ class Fastest:
         traits, board = choice.traits, choice.board
         now_ns, stream = traits.call.clock.now_ns(), traits.stream
         orders = []
+        busy = board.loads([one.target for one in candidates])
         for place, one in enumerate(candidates):
             speed = board.speed(one.target, first_chunk=stream, now_ns=now_ns)
-            orders.append((*self._order(one, choice, speed, board.busy(one.target)), place))
-        return [candidates[place] for _, _, place in sorted(orders)]
+            orders.append((self._order(one, choice, speed, busy[place]), place))
+        orders.sort()
+        return [candidates[place] for _, place in orders]
 
     def _order(self, candidate: Candidate, choice: Choice, speed: Speed | None, busy: int) -> tuple[int, float]:
         """(class, rank in it): explored, measured, unknown, without weight."""
         score = None if speed is None else self._score(speed)
-        if candidate.weight and self._to_explore(speed, busy):
+        if candidate.weight and not busy and self._to_explore(speed):  # what is under way will tell
             quiet_ns = math.inf if speed is None else speed.quiet_ns
             choice.score(candidate, score, "unmeasured" if speed is None else f"quiet for {quiet_ns / 1e9:.0f} s")
             return 0, -quiet_ns
-        choice.score(candidate, score, _failing(speed))
+        choice.score(candidate, score, _failing(speed) if speed is not None and speed.failures else "")
         if not candidate.weight:
             return 3, score or 0.0
         if score is None:
@@ -73,16 +75,16 @@ class Fastest:
         return 1, score / candidate.weight
 
     def _score(self, speed: Speed) -> float:
-        works = max(_LEAST_SUCCESS, 1 - speed.failures)
-        return ((speed.seconds or 0.0) + self.failure_s * speed.failures) / works
+        seconds, failures, _ = speed
+        if not failures:
+            return seconds or 0.0
+        return ((seconds or 0.0) + self.failure_s * failures) / max(_LEAST_SUCCESS, 1 - failures)
 
-    def _to_explore(self, speed: Speed | None, busy: int) -> bool:
-        if busy:
-            return False  # what is under way will tell
+    def _to_explore(self, speed: Speed | None) -> bool:
         if speed is None:
             return True
         return self.explore_after_s is not None and speed.quiet_ns >= self.explore_after_s * 1e9
 
 
-def _failing(speed: Speed | None) -> str:
-    return f"{speed.failures:.0%} fail" if speed is not None and speed.failures >= _WORTH_SAYING else ""
+def _failing(speed: Speed) -> str:
+    return f"{speed.failures:.0%} fail" if speed.failures >= _WORTH_SAYING else ""

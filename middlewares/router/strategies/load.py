@@ -42,20 +42,19 @@ class PowerOfTwo:
 
     def rank(self, candidates: Sequence[Candidate], choice: Choice) -> Sequence[Candidate]:
         """The two, then the rest, each by load."""
-        drawn = sorted((0.0 if one.weight else 1.0, self.random(), place) for place, one in enumerate(candidates))
-        two, others = drawn[:2], drawn[2:]
-        return [
-            one
-            for part in (two, others)
-            for one in _by_load([candidates[place] for _, _, place in part], choice, self.random)
-        ]
+        chance = self.random
+        drawn = sorted([(0.0 if one.weight else 1.0, chance(), place) for place, one in enumerate(candidates)])
+        return _by_load([candidates[place] for _, _, place in drawn], choice, chance, drawn=2)
 
 
-def _by_load(candidates: Sequence[Candidate], choice: Choice, chance: Callable[[], float]) -> list[Candidate]:
-    loads = []
-    board = choice.board
-    for place, one in enumerate(candidates):
-        busy = board.busy(one.target)
+def _by_load(
+    candidates: Sequence[Candidate], choice: Choice, chance: Callable[[], float], *, drawn: int = 0
+) -> list[Candidate]:
+    """The first `drawn` before the others, and each of the two by load."""
+    orders = []
+    for place, (one, busy) in enumerate(zip(candidates, choice.board.loads([one.target for one in candidates]))):  # noqa: B905 - one for each
         choice.score(one, float(busy))
-        loads.append(((busy + 1) / one.weight if one.weight else math.inf, chance(), place))
-    return [candidates[place] for _, _, place in sorted(loads)]
+        load = (busy + 1) / one.weight if one.weight else math.inf
+        orders.append((place >= drawn > 0, load, chance(), place))
+    orders.sort()
+    return [candidates[place] for _, _, _, place in orders]
