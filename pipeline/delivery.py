@@ -142,12 +142,6 @@ _QUIET_PAUSES = 20
 """After so many without an event the thread lets go of what it has delivered, and sleeps until it is woken."""
 
 
-_MANY = 12
-"""With more events waiting, and none of them being delivered, whoever hands one in lets the thread have its turn: an event loop that
-always has something to do keeps the interpreter to itself for 5 ms at a time, and thirty calls' memory is then in use instead of ten's.
-"""
-
-
 class _ThreadQueue:
     """Plain functions' events, delivered one after the other by one thread, which is started when first needed."""
 
@@ -177,8 +171,6 @@ class _ThreadQueue:
             self._start()
         if not self._news.is_set():
             self._news.set()
-        if len(self._events) > _MANY and not self._busy:
-            time.sleep(0)
         return True
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic import SecretStr
 
-from .call import NO_OPTIONS, CallOptions
+from .call import NO_OPTIONS, CallOptions, options_of
 from .errors import ConfigError
 from .facts import TRANSLATION_POLICIES
 from .types import Message, Request
@@ -56,7 +56,7 @@ def split_params(params: Mapping[str, Any], options: CallOptions) -> tuple[Mappi
     if not changes:
         return request_fields, options
     if options is NO_OPTIONS:
-        return request_fields, CallOptions(**changes)  # the same as `replace`, at half its time
+        return request_fields, options_of(changes)
     return request_fields, replace(options, **changes)
 
 

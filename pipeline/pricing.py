@@ -160,7 +160,7 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     lines: list[CostLine] = []
     complete = _token_lines(lines, "input", prompt, prompt_parts, rates, attempt)
     complete &= _token_lines(lines, "output", completion, completion_parts, rates, attempt)
-    if price.request_usd or usage.model_extra:
+    if price.request_usd or usage.__pydantic_extra__:
         complete &= _fee_lines(lines, usage, price, attempt)
     if not complete:
         return Cost(

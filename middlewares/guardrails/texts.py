@@ -86,13 +86,14 @@ def _noting(found: list[Text]) -> Change:
 
 def _read(message: Message, found: list[Text]) -> None:
     """As `_message` reads it; the plain text that most messages are, without asking for the rest."""
-    content = message.content
+    fields = message.__dict__  # pydantic's attributes cost several times as much
+    content = fields["content"]
     if (
         type(content) is str
-        and message.reasoning_content is None
-        and message.refusal is None
-        and not message.tool_calls
-        and not message.reasoning_blocks
+        and fields["reasoning_content"] is None
+        and fields["refusal"] is None
+        and not fields["tool_calls"]
+        and not fields["reasoning_blocks"]
     ):
         found.append(Text("content", content))
     else:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from ..facts import ATTEMPTS, SEMANTIC_CHECK, SHADOW, Attempt
 from ..record import Record
-from ..types import Usage
 from . import names
 from .book import Book
 from .convention import Counter, Exemplar, answering, convention_of, observe
@@ -155,7 +154,11 @@ class CallMetrics:
         if usage is None:
             return
         tokens = alike.tokens
-        for kind, count in (("input", usage.prompt_tokens), ("output", usage.completion_tokens), *_parts(usage)):
+        prompt, completion, _, cached, written, reasoning = usage.parts()
+        counts = (
+            (prompt, completion, cached, written, reasoning) if cached or written or reasoning else (prompt, completion)
+        )
+        for kind, count in zip(_KINDS, counts):  # noqa: B905 - parts are seldom
             if count > 0:
                 (tokens.get(kind) or self._bound_tokens(alike, kind, attempt)).add(count)
         for anomaly in usage.anomalies():
@@ -226,12 +229,4 @@ _MOST_PIPELINES = 1000
 """Pipelines whose stages are looked up once; programs that make more of them look up each time."""
 
 
-def _parts(usage: Usage) -> Iterable[tuple[str, int]]:
-    read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
-    if read is None and spent is None:
-        return ()
-    return (
-        ("cache_read", usage.cached_tokens),
-        ("cache_write", usage.cache_write_tokens),
-        ("reasoning", usage.reasoning_tokens),
-    )
+_KINDS = ("input", "output", "cache_read", "cache_write", "reasoning")
