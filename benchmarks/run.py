@@ -3,8 +3,10 @@
     make bench        or        python benchmarks/run.py [--rounds 3] [--seconds 1] [--only glassway_full,floor]
 
 Each peer has a virtual environment of its own under benchmarks/.venvs, made when first needed. The case runs on one core and
-the upstream on another. What counts are the ratios: absolute times vary from machine to machine. Exit code 1 if a budget is
-broken. Bounded in time: about a minute a round.
+the upstream on another. What counts are the ratios: absolute times vary from machine to machine, and on a shared one from
+minute to minute. So each case's best round counts, and a budget of CPU time, which was set on a machine where the openai SDK
+takes 1145 us a call and 9.8 ms a stream, is what it is there times as long as the openai SDK takes here, in the same run. Exit
+code 1 if a budget is broken. Bounded in time: about a minute a round.
 """
 
 from __future__ import annotations
@@ -43,16 +45,19 @@ IMPORTS = {
     "openai": ("openai_sdk", "import openai"),
     "litellm": ("litellm_sdk", "import litellm"),
 }
-BUDGETS: tuple[tuple[str, float, float, str], ...] = (
-    ("import glassway, ms over bare Python", 60, 40, "import_ms"),
-    ("8 stages, telemetry off, us", 5, 2, "chain_off"),
-    ("8 stages, metered, us", 15, 8, "chain_metered"),
-    ("8 stages, traced and kept, us", 90, 40, "chain_traced"),
-    ("own share of a whole call, all stages, us CPU", 80, 40, "null_unary"),
-    ("stream of 100 chunks, all stages, own share, us CPU", 1500, 500, "null_stream"),
-    ("whole call, 64 in flight, all stages, fast transport, us CPU", 200, 80, "fast_unary"),
-    ("resident memory after one call, without the fast extra, MB", 60, 45, "rss"),
+PEER_US = {"unary": 1145.0, "stream": 9800.0}
+"""What the openai SDK takes, 64 in flight, on the machine on which the budgets were set."""
+BUDGETS: tuple[tuple[str, float, float, str, str], ...] = (
+    ("import glassway, ms over bare Python", 60, 40, "import_ms", ""),
+    ("8 stages, telemetry off, us", 5, 2, "chain_off", "unary"),
+    ("8 stages, metered, us", 15, 8, "chain_metered", "unary"),
+    ("8 stages, traced and kept, us", 90, 40, "chain_traced", "unary"),
+    ("own share of a whole call, all stages, us CPU", 80, 40, "null_unary", "unary"),
+    ("stream of 100 chunks, all stages, own share, us CPU", 1500, 500, "null_stream", "stream"),
+    ("whole call, 64 in flight, all stages, fast transport, us CPU", 200, 80, "fast_unary", "unary"),
+    ("resident memory after one call, without the fast extra, MB", 60, 45, "rss", ""),
 )
+"""What, must, aim, where it is measured, and which of the peer's times it is compared with."""
 
 
 def python_of(case: str) -> str:
@@ -106,7 +111,7 @@ def run_json(command: list[str]) -> dict[str, Any]:
 
 
 def measure(rounds: int, seconds: float, only: set[str]) -> dict[tuple[str, str], dict[str, float]]:
-    """(case, mode) -> medians over the rounds, cases in turn within each round."""
+    """(case, mode) -> the best of the rounds, cases in turn within each round: what else the machine does only ever adds."""
     samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
     with upstream() as url:
         for number in range(rounds):
@@ -129,16 +134,15 @@ def measure(rounds: int, seconds: float, only: set[str]) -> dict[tuple[str, str]
                         str(seconds),
                     ]
                     samples.setdefault((case, mode), []).append(run_json(command))
-    return {key: _medians(runs) for key, runs in samples.items()}
+    return {key: _best(runs) for key, runs in samples.items()}
 
 
-def _medians(runs: list[dict[str, Any]]) -> dict[str, float]:
-    middle = statistics.median
+def _best(runs: list[dict[str, Any]]) -> dict[str, float]:
     return {
-        "one_cpu": middle(run["one"]["cpu_us"] for run in runs),
-        "many_cpu": middle(run["many"]["cpu_us"] for run in runs),
-        "many_wall": middle(run["many"]["wall_us"] for run in runs),
-        "rss": middle(run["rss_mb"] for run in runs),
+        "one_cpu": min(run["one"]["cpu_us"] for run in runs),
+        "many_cpu": min(run["many"]["cpu_us"] for run in runs),
+        "many_wall": min(run["many"]["wall_us"] for run in runs),
+        "rss": statistics.median(run["rss_mb"] for run in runs),
     }
 
 
@@ -170,7 +174,13 @@ def report(found: dict[tuple[str, str], dict[str, float]], imports: dict[str, fl
         print(
             f"| {name} | {imports[name] - imports['python']:.0f} | {(imports[name] - imports['python']) / ours_ms:.0f} |"
         )
-    return _budgets(_values(found, ours_ms, chain))
+    return _budgets(_values(found, ours_ms, chain), _slowness(found))
+
+
+def _slowness(found: dict[tuple[str, str], dict[str, float]]) -> dict[str, float]:
+    """How many times as long as on the machine of the budgets the openai SDK takes here; 1 where it was not measured."""
+    peers = {mode: found.get(("openai_sdk", mode)) for mode in PEER_US}
+    return {"": 1.0} | {mode: row["many_cpu"] / PEER_US[mode] if row else 1.0 for mode, row in peers.items()}
 
 
 def _values(found: dict[tuple[str, str], dict[str, float]], ours_ms: float, chain: dict[str, Any]) -> dict[str, float]:
@@ -186,14 +196,18 @@ def _values(found: dict[tuple[str, str], dict[str, float]], ours_ms: float, chai
     return values
 
 
-def _budgets(values: dict[str, float]) -> int:
-    print("\nbudgets\n\n| what | measured | must | aim | |\n|---|--:|--:|--:|---|")
+def _budgets(values: dict[str, float], slowness: dict[str, float]) -> int:
+    print(
+        f"\nbudgets, where the openai SDK takes 1145 us a call (here {slowness['unary']:.2f} times as long) and 9.8 ms a stream "
+        f"({slowness['stream']:.2f} times)\n\n| what | measured | must | must here | aim | |\n|---|--:|--:|--:|--:|---|"
+    )
     broken = 0
-    for what, must, aim, key in BUDGETS:
+    for what, must, aim, key, peer in BUDGETS:
         if key in values:
-            verdict = "aim met" if values[key] <= aim else "held" if values[key] <= must else "BROKEN"
+            times = slowness[peer]
+            verdict = "aim met" if values[key] <= aim * times else "held" if values[key] <= must * times else "BROKEN"
             broken += verdict == "BROKEN"
-            print(f"| {what} | {values[key]:.1f} | {must:g} | {aim:g} | {verdict} |")
+            print(f"| {what} | {values[key]:.1f} | {must:g} | {must * times:.4g} | {aim:g} | {verdict} |")
     return 1 if broken else 0
 
 

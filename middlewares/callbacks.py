@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -69,25 +69,30 @@ class Callbacks:
         object.__setattr__(self, "_deliverer", Deliverer(self.queue_size))
         object.__setattr__(self, "_recipients", {event: _recipients(event, given) for event, given in sinks.items()})
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """The reply as it is."""
         if call.dry_run:
-            return await call_next(call)
+            return call_next(call)
         event = CallEvent("start", call.id, call.request)
         loop = asyncio.get_running_loop()
         if self.on_start:
             self._offer(event, loop)
         if (self.on_success or self.on_failure) and not self._listens(call):
             call.when_recorded(_Listener(self, event, loop))
-        reply = await call_next(call)
-        if self.on_chunk and isinstance(reply, Stream):
-            reply.map_blocks(lambda block: self._pass(event, block, loop))
-        return reply
+        return self._with_chunks(call, call_next, event, loop) if self.on_chunk else call_next(call)
 
     async def aclose(self) -> None:
         """Wait for what is queued, then stop."""
         await self._deliverer.flush(self.flush_s)
         self._deliverer.close()
+
+    async def _with_chunks(
+        self, call: Call, call_next: Handler, event: CallEvent, loop: asyncio.AbstractEventLoop
+    ) -> Reply:
+        reply = await call_next(call)
+        if isinstance(reply, Stream):
+            reply.map_blocks(lambda block: self._pass(event, block, loop))
+        return reply
 
     def _listens(self, call: Call) -> bool:
         """Whether an earlier try of the same call brought us here: a call ends once."""

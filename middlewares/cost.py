@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar, Literal
@@ -57,13 +57,13 @@ class Cost:
         """Read the prices before the first call needs them."""
         await asyncio.to_thread(self._table.load)
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """The same reply; the bill is the call's `COST` fact."""
         if call.dry_run:
-            return await self._dry_run(call, call_next)
+            return self._dry_run(call, call_next)
         if self.on_unpriced == "refuse":
             self._refuse_unpriced(call)
-        return await observed(call, call_next, lambda outcome: call.set(COST, cost_of_call(call, outcome, self._table)))
+        return observed(call, call_next, lambda outcome: call.set(COST, cost_of_call(call, outcome, self._table)))
 
     async def _dry_run(self, call: Call, call_next: Handler) -> Reply:
         provider, model = call.target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ class Timeout:
             if value is not None and not 0 < value < math.inf:
                 raise ConfigError(f"Timeout.{name}: expected seconds above 0, found {value}.")
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """The reply, if it keeps the limits."""
         view = call.with_limits(Limits(self.connect_s, self.first_chunk_s, self.between_chunks_s))
-        return await call_next(view if self.total_s is None else view.within(self.total_s))
+        return call_next(view if self.total_s is None else view.within(self.total_s))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -56,14 +56,14 @@ class Tracing:
         )
         object.__setattr__(self, "_policy", policy)
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """Note the request now and the answer when it has ended."""
         trace = call.state.trace
         if trace is None or not trace.traced:
-            return await call_next(call)
+            return call_next(call)
         meaning = Meaning(self._policy, call, call.options.metadata.get(self.conversation))
         trace.show(meaning)
-        return await observed(call, call_next, meaning.ended)
+        return observed(call, call_next, meaning.ended)
 
 
 def _keep(keep: Keep | Mapping[str, Any] | None, sample: float | None) -> Keep | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from types import TracebackType
@@ -233,7 +233,7 @@ class Pipeline:
             self._telemetry.finish_beside(record)
         return record
 
-    async def _dispatch(self, call: Call) -> Reply:
+    def _dispatch(self, call: Call) -> Awaitable[Reply]:
         provider = self._provider_of(call)
         if call.dry_run:
             preview = getattr(provider, "preview", None)
@@ -241,8 +241,8 @@ class Pipeline:
             raise DryRunStop(call.target)
         name = getattr(provider, "name", None) or stage_name(provider)
         if isinstance(call.request, EmbeddingsRequest) and len(parts := _parts(call, call.request, provider)) > 1:
-            return await send_parts(call, parts, name, provider)
-        return await attempt(call, name, provider)
+            return send_parts(call, parts, name, provider)
+        return attempt(call, name, provider)
 
     def _provider_of(self, call: Call) -> Provider:
         if not self._providers:

@@ -439,7 +439,9 @@ Handler = Callable[["Call"], Awaitable[Reply]]
 """The rest of the chain, as a stage sees it."""
 
 Middleware = Callable[["Call", Handler], Awaitable[Reply]]
-"""A stage: an async function of the call and the rest of the chain."""
+"""A stage: an async function of the call and the rest of the chain. One that has nothing to do with the reply may be a plain function
+that returns what `call_next` gave it: its frame is not kept while the call waits.
+"""
 
 
 def when_done(reply: Reply, observer: Observer) -> Reply:

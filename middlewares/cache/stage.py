@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -102,12 +102,13 @@ class Cache:
         await self._afterwards.flush()
         await self._shelf.store.aclose()
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """Look up, or ask and keep."""
         controls = controls_of(call.options.cache)
         key = self._key(call, controls)
-        if key is None:
-            return await call_next(call)
+        return call_next(call) if key is None else self._answered(call, call_next, key, controls)
+
+    async def _answered(self, call: Call, call_next: Handler, key: str, controls: Controls) -> Reply:
         if (known := await self._known(call, key, controls)) is not None:
             return known
         if call.dry_run:
