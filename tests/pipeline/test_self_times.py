@@ -92,6 +92,12 @@ async def test_they_add_up(stack: str, stream: bool, script: str) -> None:
             assert script != "answer"
     assert missing_ns(setup.record) == 0
     assert setup.record.duration_s > 0
+    trace = setup.record.trace
+    assert trace is not None
+    nested_ns = trace.nested_ns()
+    runs = [frame.index for frame in trace.frames]
+    assert (nested_ns is None) == (len(set(runs)) < len(runs))  # the quick reading is for stages that each ran once
+    assert nested_ns in (None, list(trace.self_times().values()))
 
 
 @pytest.mark.parametrize("ending", ["closed", "collected"])

@@ -16,10 +16,14 @@ import httpx
 import pytest
 import trustme
 from loopback import CHUNKED, OK, Loopback, chunk, reset, saying
+from pydantic import SecretStr
 
 from glassway.pipeline.errors import ConfigError, MissingExtraError
 from glassway.providers import OpenAI, OpenAICompatible
+from glassway.providers.catalogue import row_of
+from glassway.providers.codec import Encoded
 from glassway.providers.fast import FastTransport
+from glassway.providers.heads import Heads, PreparedRequest
 from glassway.providers.transport import LIMITS, Transports
 
 if TYPE_CHECKING:
@@ -99,6 +103,46 @@ async def test_both_send_the_same_bytes(server: Loopback, path: str) -> None:
     assert b"\r\ncontent-length: 8\r\n" in fast
     assert b"\r\nX-Team: a b\r\n" in fast
     assert server.bodies == [b'{"a": 1}'] * 2
+
+
+@pytest.mark.parametrize(
+    "more", [None, {"x-team": "a b", "accept": "text/plain"}], ids=["its head alone", "more headers"]
+)
+@pytest.mark.parametrize("content", [b'{"a": 1}', b""], ids=["a body", "no body"])
+async def test_what_is_prepared_is_what_httpx_would_send(
+    server: Loopback, content: bytes, more: dict[str, str] | None
+) -> None:
+    """The fast transport takes the lines as they were kept, httpx's asks for headers and stream."""
+    heads = Heads(row_of("openai"), {"user-agent": "glassway"})
+    url = httpx.URL(server.url + "/v1/a%2Fb?x=1")
+    encoded = Encoded("POST" if content else "GET", "", content, {"content-type": "application/json"})
+    for chosen in (False, True, True):
+        head = heads.head(encoded, url, SecretStr(SECRET), stream=False)
+        transports = Transports(fast=chosen)
+        sent = PreparedRequest(encoded, head, TIMEOUTS, more)
+        await read(await transports.current().handle_async_request(sent))
+        await transports.aclose()
+    plain, fast, again = server.heads
+    assert fast == again == plain
+    assert f"authorization: Bearer {SECRET}\r\n".encode() in fast
+    assert (b"\r\nx-team: a b\r\n" in fast) == (more is not None)
+    assert server.bodies == [content] * 3
+
+
+async def test_headers_that_are_added_to_a_prepared_request_are_sent(server: Loopback) -> None:
+    """As a signature is, which can only be made of the whole request."""
+    encoded = Encoded("POST", "", b"{}", {})
+    head = Heads(row_of("openai"), {}).head(encoded, httpx.URL(server.url + "/v1"), None, stream=False)
+    for chosen in (False, True):
+        sent = PreparedRequest(encoded, head, TIMEOUTS)
+        sent.headers["x-signature"] = "s"
+        transports = Transports(fast=chosen)
+        await read(await transports.current().handle_async_request(sent))
+        await transports.aclose()
+    assert "x-signature" not in head.headers
+    plain, fast = server.heads
+    assert fast == plain
+    assert b"\r\nx-signature: s\r\n" in fast
 
 
 async def test_the_answer_comes_as_it_was_sent(server: Loopback, transport: httpx.AsyncBaseTransport) -> None:
