@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, get_args
 
 from .call import Call
 from .errors import ConfigError, StoreError
 from .facts import STORE_FAILURES, StoreFailed
-
-if TYPE_CHECKING:
-    from ..stores import Window
 
 T = TypeVar("T")
 
@@ -51,13 +48,17 @@ async def ask_store(call: Call, stage: str, policy: OnStoreFailure, question: Aw
 Work = Callable[[], Coroutine[Any, Any, None]]
 
 
+Correction = tuple[Any, int, int]
+"""A window of a store, the slice that was booked in it, and the units to add."""
+
+
 class Settles(Protocol):
     """What a store of windows is here."""
 
     @property
     def immediate(self) -> bool: ...
 
-    def settle(self, window: Window, slice_: int, units: int, /) -> Coroutine[Any, Any, None]: ...
+    def settle(self, window: Any, slice_: int, units: int, /) -> Coroutine[Any, Any, None]: ...
 
 
 class Afterwards:
@@ -83,10 +84,8 @@ class Afterwards:
         if len(self._under_way) >= self._limit or not self._hand_in(piece):
             self._drop()
 
-    def settle(
-        self, loop: asyncio.AbstractEventLoop, store: Settles, corrections: Sequence[tuple[Window, int, int]]
-    ) -> None:
-        """Correct what was booked in windows of `store`: each with its slice and the units to add. See `run`."""
+    def settle(self, loop: asyncio.AbstractEventLoop, store: Settles, corrections: Sequence[Correction]) -> None:
+        """Correct what was booked in windows of `store`. See `run`."""
         if store.immediate:
             for correction in corrections:
                 _run_now(store.settle(*correction))
@@ -143,7 +142,7 @@ class _Piece:
         self.task: asyncio.Task[None] | None = None
 
 
-async def _settled(store: Settles, corrections: Sequence[tuple[Window, int, int]]) -> None:
+async def _settled(store: Settles, corrections: Sequence[Correction]) -> None:
     for correction in corrections:
         await store.settle(*correction)
 

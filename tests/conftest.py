@@ -7,12 +7,16 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from realservers import PostgresServer, RedisServer
 
+from glassway.providers.transport import Transports
 from glassway.testing.finalizers import young_heap
 
 TRANSPORTS = ("httpx", "fast")
+BOTH = ("providers", "servers")
+"""Folders of tests that `make test` runs over both transports whole."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +32,34 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if (chosen := config.getoption("--transport")) is not None:
         os.environ["GLASSWAY_TRANSPORT"] = chosen
+
+
+_made: list[str] = []
+"""Transports of ours that tests have made."""
+
+
+@pytest.fixture(autouse=True)
+def _over_both_transports(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that sends over a transport of ours says so: it is then run over both."""
+    before = len(_made)
+    yield
+    path = request.node.path.relative_to(Path(__file__).parent)
+    if len(_made) > before and path.parts[0] not in BOTH and "over_http" not in request.keywords:
+        pytest.fail("This test sends over one of our transports. Mark it `over_http`: `make test` runs it over both.")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _note_transports() -> Iterator[None]:
+    made = Transports._made
+
+    def noted(self: Transports) -> httpx.AsyncBaseTransport:
+        transport = made(self)
+        _made.append(type(transport).__name__)
+        return transport
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Transports, "_made", noted)
+        yield
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

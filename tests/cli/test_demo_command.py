@@ -13,6 +13,8 @@ import pytest
 
 from glassway.cli.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.over_http
+
 
 @pytest.mark.slow
 def test_the_demonstration_shows_every_scenario_and_the_totals(process):

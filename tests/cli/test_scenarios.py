@@ -14,6 +14,8 @@ from glassway.pipeline.facts import CACHE, GUARDRAILS, RETRIES
 from glassway.pipeline.telemetry import Telemetry
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 
+pytestmark = pytest.mark.over_http
+
 NAMES = [scenario.name for scenario in SCENARIOS]
 
 

@@ -18,7 +18,7 @@ from glassway.pipeline.telemetry import names
 from glassway.providers.simulated import SimulatedServer, SimulatedVendor, Timing
 from glassway.testing.telemetry import RecordedTelemetry, assert_conformant, record_telemetry, span_tree
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.over_http]
 
 VOLATILE = re.compile(r"(server\.port|age_s|wait_s)=[0-9.e-]+")
 

@@ -15,7 +15,7 @@ import pytest
 from glassway.dashboards.overview import ROWS, overview
 from glassway.dashboards.promql import ZERO
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.over_http]
 
 Eventually = Callable[[Callable[[], bool], Callable[[], object]], None]
 
