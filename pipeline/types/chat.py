@@ -79,6 +79,22 @@ class ChatRequest(Request):
             raise ValueError("expected at least one message, found none")
         return messages
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready data: only what was set, unknown fields included."""
+        chosen = self.__pydantic_fields_set__
+        if not chosen <= _PLAIN or self.__pydantic_extra__:
+            return super().to_dict()
+        # pydantic's serializer asks each of the thirty fields whether it was set: three times as long
+        fields, plain = self.__dict__, {}
+        for name in sorted(chosen, key=_PLACES):
+            value = fields[name]
+            if value.__class__ not in _AS_THEY_ARE:
+                if name != "messages":  # set by `but`, which checks nothing
+                    return super().to_dict()
+                value = [message.to_dict() for message in value]
+            plain[name] = value
+        return plain
+
     @property
     def output_limit(self) -> int | None:
         """The most tokens that the caller wants back, under either of OpenAI's names."""
@@ -88,6 +104,14 @@ class ChatRequest(Request):
     def stop_sequences(self) -> tuple[str, ...]:
         """`stop` as a tuple."""
         return (self.stop,) if isinstance(self.stop, str) else self.stop or ()
+
+
+_PLAIN = frozenset({"model", "stream", "messages", "temperature", "top_p", "top_k", "n", "max_tokens", "max_completion_tokens", "stop",
+    "seed", "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "tool_choice", "parallel_tool_calls", "reasoning_effort",
+    "user", "service_tier"})  # fmt: skip
+"""Fields that are written as they are, where they hold one of these."""
+_AS_THEY_ARE = frozenset({str, int, float, bool, type(None)})
+_PLACES = {name: place for place, name in enumerate(ChatRequest.model_fields)}.__getitem__
 
 
 class Choice(Model):

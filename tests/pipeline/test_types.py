@@ -117,6 +117,46 @@ def test_either_name_of_the_output_limit_and_either_form_of_stop() -> None:
     assert [ask(stop=stop).stop_sequences for stop in (None, "a", ["a", "b"])] == [(), ("a",), ("a", "b")]
 
 
+USUAL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
+LIKE = {
+    "usual": USUAL,
+    "in another order": {
+        "temperature": 0.5,
+        "stream": True,
+        "messages": USUAL["messages"],
+        "seed": 1,
+        "model": "m",
+        "user": "u",
+    },
+    "nulls": USUAL | {"temperature": None, "stop": None, "tools": None, "metadata": None},
+    "stop is a list": USUAL | {"stop": ["a", "b"]},
+    "tools": USUAL | {"tools": [{"type": "function", "function": {"name": "f"}}], "tool_choice": "auto"},
+    "a choice of tool": USUAL | {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+    "a schema": USUAL | {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {}}}},
+    "unknown fields": USUAL | {"thinking": {"type": "enabled"}, "zebra": 1, "alpha": (2, 3)},
+    "parts": {"model": "m", "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]},
+    "no content": {"model": "m", "messages": [{"role": "assistant", "content": None}]},
+    "a message with more": {
+        "model": "m",
+        "messages": [{"role": "assistant", "content": "Hi", "name": "n", "reasoning_content": "r", "own": {"x": [1]}}],
+    },
+    "an answer to a tool": {"model": "m", "messages": [{"role": "tool", "content": "1", "tool_call_id": "c"}]},
+    "numbers": USUAL | {"temperature": float("inf"), "top_p": 1, "n": 2, "logit_bias": {"1": 0.5}},
+}
+
+
+@pytest.mark.parametrize("fields", LIKE.values(), ids=LIKE)
+def test_the_quick_way_to_write_a_request_writes_what_pydantic_does(fields: dict[str, Any]) -> None:
+    request = ChatRequest.model_validate(fields)
+    changed = request.but(model="other", temperature=1, messages=(*request.messages, request.messages[0]))
+    listed = request.but(stop=("a", "b"))
+    for one in (request, changed, listed, *request.messages):
+        written = one.model_dump(mode="json", exclude_unset=True, by_alias=True, warnings=False)
+        plain = one.to_dict()
+        assert plain == written
+        assert list(plain) == list(written)
+
+
 def test_a_messages_text_is_its_text_parts() -> None:
     parts = (TextPart(text="a"), ImagePart.model_validate(PARTS[1][1]), TextPart(text="b"))
     assert [Message(role="user", content=content).text for content in (None, "x", parts)] == ["", "x", "ab"]
