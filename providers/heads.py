@@ -113,7 +113,7 @@ class PreparedRequest(httpx.Request):
         self._made: httpx.Headers | None = None
 
     @property
-    def headers(self) -> httpx.Headers:  # type: ignore[override]  # an attribute there
+    def headers(self) -> httpx.Headers:
         """This request's own: they may be added to."""
         if self._made is None:
             headers = self._made = httpx.Headers(self._head.headers)
@@ -123,8 +123,13 @@ class PreparedRequest(httpx.Request):
                 headers.update(self._more)
         return self._made
 
+    @headers.setter
+    def headers(self, headers: httpx.Headers) -> None:
+        """As a transport of the user's may do."""
+        self._made = headers
+
     @property
-    def stream(self) -> httpx.ByteStream:  # type: ignore[override]  # as above
+    def stream(self) -> httpx.ByteStream:  # type: ignore[override]  # an attribute there
         """The content."""
         return httpx.ByteStream(self._content)
 

@@ -23,7 +23,7 @@ from glassway.providers import OpenAI, OpenAICompatible
 from glassway.providers.catalogue import row_of
 from glassway.providers.codec import Encoded
 from glassway.providers.fast import FastTransport
-from glassway.providers.heads import Heads, PreparedRequest
+from glassway.providers.heads import Heads, PreparedRequest, lines_of
 from glassway.providers.transport import LIMITS, Transports
 
 if TYPE_CHECKING:
@@ -143,6 +143,9 @@ async def test_headers_that_are_added_to_a_prepared_request_are_sent(server: Loo
     plain, fast = server.heads
     assert fast == plain
     assert b"\r\nx-signature: s\r\n" in fast
+    replaced = PreparedRequest(encoded, head, TIMEOUTS)
+    replaced.headers = httpx.Headers({"host": "x", "content-length": "2", "x-other": "o"})
+    assert lines_of(replaced) == b"POST /v1 HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\nx-other: o\r\n\r\n"
 
 
 async def test_the_answer_comes_as_it_was_sent(server: Loopback, transport: httpx.AsyncBaseTransport) -> None:
