@@ -157,7 +157,9 @@ class Message(Model):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data: only what was set, unknown fields included."""
-        if self.__pydantic_fields_set__ == _PLAIN:  # as nearly all are: a tenth of the time
+        if (
+            self.__pydantic_fields_set__ == _PLAIN and not self.__pydantic_extra__
+        ):  # as nearly all are: a tenth of the time
             fields = self.__dict__
             if fields["content"].__class__ is str:
                 return {"role": fields["role"], "content": fields["content"]}

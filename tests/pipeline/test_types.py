@@ -150,7 +150,9 @@ def test_the_quick_way_to_write_a_request_writes_what_pydantic_does(fields: dict
     request = ChatRequest.model_validate(fields)
     changed = request.but(model="other", temperature=1, messages=(*request.messages, request.messages[0]))
     listed = request.but(stop=("a", "b"))
-    for one in (request, changed, listed, *request.messages):
+    made = Message.model_construct({"role", "content"}, role="assistant", content="Hi", unknown={"a": 1})
+    assert made.to_dict()["unknown"] == {"a": 1}
+    for one in (request, changed, listed, made, request.but(messages=(made,)), *request.messages):
         written = one.model_dump(mode="json", exclude_unset=True, by_alias=True, warnings=False)
         plain = one.to_dict()
         assert plain == written
