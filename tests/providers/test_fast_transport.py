@@ -129,6 +129,16 @@ async def test_what_is_prepared_is_what_httpx_would_send(
     assert server.bodies == [content] * 3
 
 
+def test_a_users_own_length_is_not_sent_for_the_bodys() -> None:
+    encoded = Encoded("POST", "", b'{"a": 1}', {})
+    heads = Heads(row_of("openai"), {"content-length": "5", "x-team": "t"})
+    head = heads.head(encoded, httpx.URL("http://x/v1"), None, stream=False)
+    kept, built = PreparedRequest(encoded, head, TIMEOUTS), PreparedRequest(encoded, head, TIMEOUTS)
+    assert built.headers["content-length"] == "8"  # from now on its lines are made of its headers
+    assert lines_of(kept) == lines_of(built)
+    assert lines_of(kept).count(b"content-length: 8\r\n") == 1
+
+
 async def test_headers_that_are_added_to_a_prepared_request_are_sent(server: Loopback) -> None:
     """As a signature is, which can only be made of the whole request."""
     encoded = Encoded("POST", "", b"{}", {})
