@@ -54,7 +54,8 @@ class HTTPProvider(Direct):
     """The terminal of a pipeline for one vendor; or called by itself, by the client's methods. Safe for concurrent use, on any number of event loops.
 
     `api_key`: without one, the vendor's environment variables are read at each call (so keys can be rotated).
-    `base_url`, `headers`: instead of, and beside, the row's. Options of a call override all three.
+    `base_url`, `headers`: instead of, and beside, the row's. Options of a call override all three. A base URL from the environment is
+    read once, when it is first needed.
     `transport`: any httpx transport, used as it is and not closed; by default one pool per event loop. Redirects are
     not followed and proxy variables not read: a transport that does so can be given.
     `fast`: whether the faster transport of the `fast` extra is used (see `Transports`); None: where it is installed.

@@ -24,9 +24,6 @@ class NullTransport(Exchanging):
     async def exchange(self, request: httpx.Request) -> Answered:
         return Answered(200, self.headers, httpx.ByteStream(self.body))
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        raise NotImplementedError  # nobody asks: it exchanges
-
 
 def _dechunked(body: bytes) -> bytes:
     out = []

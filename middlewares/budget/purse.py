@@ -90,6 +90,7 @@ class Claim(NamedTuple):
     share: str
     window: Window
     limit_usd: Decimal
+    """The window's limit, as facts say it."""
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,6 @@ import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import ceil
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from ...pipeline.billing import cost_of_call
@@ -90,6 +89,7 @@ class Budget:
     _known_claims: dict[tuple[str, str, int], Claim] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
+    """By budget, share and hour; at most a thousand."""
     _warned: dict[str, None] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -183,7 +183,7 @@ class Budget:
         micro = times_usd(rates.input, prompt)
         if rates.output is not None:
             micro = add_usd(micro, times_usd(rates.output, output))
-        return ceil(add_usd(micro, times_usd(price.request_usd, MICRO)) if price.request_usd else micro)
+        return math.ceil(add_usd(micro, times_usd(price.request_usd, MICRO)) if price.request_usd else micro)
 
     def _unpriced(self, call: Call, claims: Sequence[Claim]) -> None:
         allowed = self.unpriced == "allow" or call.dry_run
