@@ -216,8 +216,7 @@ class Route(NamedTuple):
     """Whether every target had something against it that passes (an open circuit, slowness) and the best of them was taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class CacheVerdict:
+class CacheVerdict(NamedTuple):
     """What the cache did. `key` is a digest: it tells two calls apart and tells nothing of their content."""
 
     verdict: Literal["hit", "miss", "stored", "shared", "bypassed", "not_stored", "error"]

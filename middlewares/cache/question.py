@@ -32,7 +32,8 @@ class Question(NamedTuple):
         if isinstance(reply, Stream):
             self._record(reply, flight)
             return reply
-        await self._keep(reply)
+        if self.ttl_s is not None:
+            await self.shelf.keep(self.call, self.key, reply, self.ttl_s)
         if flight is not None:
             self._end(flight, reply)
         return reply

@@ -67,9 +67,10 @@ class Shelf(NamedTuple):
         """The entry for an answer; or None and why it is not kept."""
         if reason := incomplete(answer):
             return None, reason
-        if call.trail(FALLBACKS):
+        facts = call.state.facts
+        if facts.get(FALLBACKS.name):
             return None, "it came from a fallback"
-        if (similar := call.get(SEMANTIC)) is not None and similar.verdict == "hit":
+        if (similar := facts.get(SEMANTIC.name)) is not None and similar.verdict == "hit":
             return None, "it was the answer to a similar question"
         try:
             data = encode(key, call.request.operation, Entry(answer, call.clock.wall_ns(), ttl_s, trace_id_of(call)))

@@ -109,15 +109,26 @@ class Cache:
         return call_next(call) if key is None else self._answered(call, call_next, key, controls)
 
     async def _answered(self, call: Call, call_next: Handler, key: str, controls: Controls) -> Reply:
-        if (known := await self._known(call, key, controls)) is not None:
-            return known
+        # in one piece: each coroutine that a miss goes through costs as much as a look into memory
+        if controls.no_cache:
+            call.set(CACHE, CacheVerdict("bypassed", key, reason="no_cache"))
+        elif (entry := await self._shelf.find(call, key, controls.ttl_s)) is not None:
+            reply = reply_of(entry.answer, stream=call.request.stream)
+            if reply is not None:
+                return reply
+            call.set(CACHE, CacheVerdict("miss", key, reason="kept in a form that cannot be streamed"))
         if call.dry_run:
             return await call_next(call)
         ttl_s = None if controls.no_store else controls.ttl_s or self.ttl_s
         question = Question(self._shelf, call, key, ttl_s, self._others)
         if not self.share or controls.no_cache or controls.no_store:
             return await question.ask(call_next)
-        return await self._together(question, call_next)
+        flight, leads = self._flights.join(key)
+        word = "lead" if leads else await question.wait(flight, self.share_wait_s)
+        if word == "lead":
+            return await question.lead(flight, call_next)
+        reply = question.shared(word) if isinstance(word, Landed) else None
+        return reply if reply is not None else await question.ask(call_next)
 
     def _key(self, call: Call, controls: Controls) -> str | None:
         """The call's key; None, and the fact why, if it passes by."""
@@ -137,24 +148,6 @@ class Cache:
         if request.operation not in self.operations:
             return f"the operation {request.operation} is not cached"
         return "only streams of chat are cached" if request.stream and request.operation != "chat" else ""
-
-    async def _known(self, call: Call, key: str, controls: Controls) -> Reply | None:
-        if controls.no_cache:
-            call.set(CACHE, CacheVerdict("bypassed", key, reason="no_cache"))
-            return None
-        entry = await self._shelf.find(call, key, controls.ttl_s)
-        reply = reply_of(entry.answer, stream=call.request.stream) if entry is not None else None
-        if entry is not None and reply is None:
-            call.set(CACHE, CacheVerdict("miss", key, reason="kept in a form that cannot be streamed"))
-        return reply
-
-    async def _together(self, question: Question, call_next: Handler) -> Reply:
-        flight, leads = self._flights.join(question.key)
-        word = "lead" if leads else await question.wait(flight, self.share_wait_s)
-        if word == "lead":
-            return await question.lead(flight, call_next)
-        reply = question.shared(word) if isinstance(word, Landed) else None
-        return reply if reply is not None else await question.ask(call_next)
 
 
 @lru_cache(maxsize=32)

@@ -28,9 +28,10 @@ def incomplete(answer: Answer) -> str:
     finishes = _finish_reasons(answer)
     if finishes is None:
         return ""
-    if not finishes:
-        return "it has no choices"
-    return next((f"finish reason {finish or 'missing'}" for finish in finishes if finish not in _COMPLETE), "")
+    for finish in finishes:
+        if finish not in _COMPLETE:
+            return f"finish reason {finish or 'missing'}"
+    return "" if finishes else "it has no choices"
 
 
 def _finish_reasons(answer: Answer) -> list[str | None] | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from ..call import Call
+from ..call import NO_OPTIONS, Call, CallOptions
 from ..types import Request
 from .entry import FORMAT
 
@@ -29,29 +30,32 @@ def answer_key(
     `request`: what stands for the call's own, where only a part of it is to tell answers apart.
     """
     try:
-        parts = (to_json(_circumstances(call, namespace, further)), *_asked(request or call.request))
+        parts = (_circumstances(call, namespace, further), *_asked(request or call.request))
     except PydanticSerializationError:
         return None
     # JSON text holds no zero byte, so no two lists of parts look the same.
     return blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES, key=secret, person=b"glassway-cache").hexdigest()
 
 
-def _circumstances(call: Call, namespace: str, further: str) -> list[object]:
-    options = call.options
+def _circumstances(call: Call, namespace: str, further: str) -> bytes:
+    options, (provider, model) = call.state.options, call.target
+    here = (namespace, options.tenant, call.request.operation, provider, model, options.base_url)
+    if options.api_key is None and not (further or options.headers or options.settings):
+        return _usual(*here)  # many calls have the same
+    return _written(here, further, options)
+
+
+def _written(here: Sequence[str | None], further: str, options: CallOptions) -> bytes:
+    namespace, *rest, base_url = here
     api_key = options.api_key.get_secret_value() if options.api_key is not None else None
-    return [
-        FORMAT,
-        namespace,
-        further,
-        options.tenant,
-        call.request.operation,
-        call.target.provider,
-        call.target.model,
-        options.base_url,
-        api_key,
-        _sorted(options.headers),
-        _sorted(options.settings),
-    ]
+    return to_json(
+        [FORMAT, namespace, further, *rest, base_url, api_key, _sorted(options.headers), _sorted(options.settings)]
+    )
+
+
+@lru_cache(maxsize=512)
+def _usual(*here: str | None) -> bytes:
+    return _written(here, "", NO_OPTIONS)
 
 
 def _asked(request: Request) -> tuple[bytes, bytes]:
