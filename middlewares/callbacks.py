@@ -73,43 +73,41 @@ class Callbacks:
         """The reply as it is."""
         if call.dry_run:
             return call_next(call)
-        event = CallEvent("start", call.id, call.request)
         loop = asyncio.get_running_loop()
         if self.on_start:
-            self._offer(event, loop)
+            self._offer(CallEvent("start", call.id, call.request), loop)
         if (self.on_success or self.on_failure) and not self._listens(call):
-            call.when_recorded(_Listener(self, event, loop))
-        return self._with_chunks(call, call_next, event, loop) if self.on_chunk else call_next(call)
+            call.when_recorded(_Listener(self, call, loop))
+        return self._with_chunks(call, call_next, loop) if self.on_chunk else call_next(call)
 
     async def aclose(self) -> None:
         """Wait for what is queued, then stop."""
         await self._deliverer.flush(self.flush_s)
         self._deliverer.close()
 
-    async def _with_chunks(
-        self, call: Call, call_next: Handler, event: CallEvent, loop: asyncio.AbstractEventLoop
-    ) -> Reply:
+    async def _with_chunks(self, call: Call, call_next: Handler, loop: asyncio.AbstractEventLoop) -> Reply:
         reply = await call_next(call)
         if isinstance(reply, Stream):
-            reply.map_blocks(lambda block: self._pass(event, block, loop))
+            reply.map_blocks(lambda block: self._pass(call, block, loop))
         return reply
 
     def _listens(self, call: Call) -> bool:
         """Whether an earlier try of the same call brought us here: a call ends once."""
-        return any(isinstance(observer, _Listener) and observer.stage is self for observer in call.state.recorded)
+        recorded = call.state.recorded
+        return bool(recorded) and any(
+            isinstance(observer, _Listener) and observer.stage is self for observer in recorded
+        )
 
-    def _pass(self, event: CallEvent, block: Block, loop: asyncio.AbstractEventLoop) -> Block:
+    def _pass(self, call: Call, block: Block, loop: asyncio.AbstractEventLoop) -> Block:
         for chunk in block:
-            self._offer(CallEvent("chunk", event.call_id, event.request, chunk=chunk), loop)
+            self._offer(CallEvent("chunk", call.id, call.request, chunk=chunk), loop)
         return block
 
-    def ended(self, event: CallEvent, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
-        """Tell how the call that began with `event` has ended."""
+    def ended(self, call: Call, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell how the call has ended."""
         name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
         if self._recipients[name]:
-            self._offer(
-                CallEvent(name, event.call_id, event.request, outcome.response, outcome.error, None, record), loop
-            )
+            self._offer(CallEvent(name, call.id, call.request, outcome.response, outcome.error, None, record), loop)
 
     def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
         for recipient in self._recipients[event.event]:
@@ -119,11 +117,11 @@ class Callbacks:
 @dataclass(slots=True, eq=False)
 class _Listener:
     stage: Callbacks
-    event: CallEvent
+    call: Call
     loop: asyncio.AbstractEventLoop
 
     def __call__(self, record: Record, outcome: Outcome) -> None:
-        self.stage.ended(self.event, record, outcome, self.loop)
+        self.stage.ended(self.call, record, outcome, self.loop)
 
 
 def _recipients(event: str, sinks: object) -> tuple[Recipient, ...]:

@@ -217,7 +217,8 @@ class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Derived, Adm
                 f"messages: expected a list of messages, found {type(messages).__name__}. For one question there is chat()."
             )
         target, fields, options = self._named(model, params, options)
-        return Params(ChatRequest(model=target, messages=tuple(messages), stream=stream, **fields), options)
+        given = {"model": target, "messages": tuple(messages), "stream": stream, **fields}
+        return Params(ChatRequest.model_validate(given), options)
 
     async def _send(self, params: Params) -> ChatResponse | Stream:
         return cast("ChatResponse | Stream", await self.pipeline.send(params.request, params.options))

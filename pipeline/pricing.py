@@ -19,6 +19,9 @@ _EXACT = Context(prec=100, traps=[InvalidOperation])
 
 add_usd, times_usd, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
 
+_new = tuple.__new__
+"""A named tuple of all its fields, in half the time of its own constructor: a bill has several."""
+
 _NOTHING = Decimal(0)
 _PER_MILLION = Decimal(-6)
 
@@ -175,10 +178,8 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     amount = lines[0].amount_usd if lines else _NOTHING
     for line in lines[1:]:
         amount = add_usd(amount, line.amount_usd)
-    exact = source == "provider" and not anomalies
-    return Cost(
-        amount, "exact" if exact else "estimated", tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies
-    )
+    status = "exact" if source == "provider" and not anomalies else "estimated"
+    return _new(Cost, (amount, status, tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies))
 
 
 def reported(usage: Usage, vendor: str) -> Decimal | None:
@@ -226,12 +227,14 @@ def _token_lines(
             rate = rates.cache_write
         if rate is not None:
             tokens -= count
-            lines.append(CostLine(part, _scaleb(times_usd(rate, count), _PER_MILLION), count, rate, 0, attempt))
+            amount = _scaleb(times_usd(rate, count), _PER_MILLION)
+            lines.append(_new(CostLine, (part, amount, count, rate, 0, attempt)))
     if not tokens:
         return True
     rate = getattr(rates, item)
     if rate is not None:
-        lines.append(CostLine(item, _scaleb(times_usd(rate, tokens), _PER_MILLION), tokens, rate, 0, attempt))
+        amount = _scaleb(times_usd(rate, tokens), _PER_MILLION)
+        lines.append(_new(CostLine, (item, amount, tokens, rate, 0, attempt)))
     return rate is not None
 
 

@@ -11,7 +11,7 @@ import httpx
 from aiohttp.http import HttpProcessingError
 from typing_extensions import override
 
-from .body import Answered, Exchanging
+from .body import Answered, Arriving, Exchanging
 from .fast_pool import Lease, Pool
 from .heads import PreparedRequest, lines_of
 
@@ -76,7 +76,7 @@ class FastTransport(Exchanging):
         await self._pool.aclose()
 
 
-class Answer(httpx.AsyncByteStream):
+class Answer(Arriving):
     """A body, in the pieces in which it arrives. Its connection is let go of once: kept if all of it came, else closed."""
 
     def __init__(self, lease: Lease, payload: StreamReader) -> None:
@@ -87,6 +87,18 @@ class Answer(httpx.AsyncByteStream):
         if payload.is_eof():
             self._complete()
 
+    @override
+    def arrived(self) -> bytes | None:
+        """All of it, if the server has sent it with the head or right behind it, as it does with short answers."""
+        payload = self._payload
+        if self._taken_bytes or not payload.is_eof() or payload.exception() is not None:
+            return None
+        data = payload.read_nowait()
+        self._taken_bytes = len(data)
+        self._complete()
+        return data
+
+    @override
     def __aiter__(self) -> Self:
         return self
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from weakref import WeakSet
 
@@ -66,10 +66,16 @@ class Distribution:
     def fold(self) -> None:
         """Take in what waits."""
         values = _taken(self._waiting)
-        counts, buckets = self.counts, self.buckets
-        for value in values:
-            counts[bisect_left(buckets, value)] += 1
+        if not values:
+            return
         self.sum += sum(values)
+        values.sort()  # so that each bucket is looked for once, and not each value
+        counts, below = self.counts, 0
+        for place, bound in enumerate(self.buckets):
+            up_to = bisect_right(values, bound, below)
+            counts[place] += up_to - below
+            below = up_to
+        counts[-1] += len(values) - below
 
     def lines(self) -> list[Line]:
         """Cumulative counts by upper bound."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ class CallMetrics:
         self._convention = convention_of(generation)
         self._finished = 0
         self._in_flight: dict[bool, Adds] = {}
-        self._stages_of: dict[Sequence[str], list[Observes]] = {}
+        self._stages_of: dict[Sequence[str], list[Callable[[float], object]]] = {}
         self._alike: dict[tuple[object, ...], _Alike] = {}
         self._attempts_alike: dict[tuple[object, ...], _AttemptsAlike] = {}
         self._model = families.bound(names.L_MODEL)
@@ -119,23 +119,23 @@ class CallMetrics:
         stages = self._stages(record.stage_names)
         nested_ns = trace.nested_ns()
         if nested_ns is not None:
-            for stage, self_ns in zip(stages, nested_ns):  # noqa: B905 - the innermost may not have run
-                stage.observe(self_ns / 1e9)
+            for observe_s, self_ns in zip(stages, nested_ns):  # noqa: B905 - the innermost may not have run
+                observe_s(self_ns / 1e9)
         else:
             ran: dict[int, int] = {}  # some more than once
             for frame, self_ns in trace.self_times().items():
                 ran[frame.index] = ran.get(frame.index, 0) + self_ns
             for index, self_ns in ran.items():
-                stages[index + 1].observe(self_ns / 1e9)
+                stages[index + 1](self_ns / 1e9)
         if trace.consumer_ns:
             self._book.observe(names.STAGE_SELF, ("consumer",), trace.consumer_ns / 1e9)
 
-    def _stages(self, stage_names: Sequence[str]) -> list[Observes]:
-        """The call's own, then each stage's."""
+    def _stages(self, stage_names: Sequence[str]) -> list[Callable[[float], object]]:
+        """What takes the call's own seconds, then each stage's."""
         found = self._stages_of.get(stage_names)
         if found is None:
             labels = [(self._stage(name),) for name in ("call", *stage_names)]
-            found = [self._book.distribution(names.STAGE_SELF, label) for label in labels]
+            found = [self._book.distribution(names.STAGE_SELF, label).observe for label in labels]
             if len(self._stages_of) < _MOST_PIPELINES:
                 self._stages_of[stage_names] = found
         return found

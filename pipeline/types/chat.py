@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from .base import Model, Operation, Request, Response, Tagged
 from .message import Message, ToolCall
@@ -46,7 +46,7 @@ class ChatRequest(Request):
 
     operation: ClassVar[Operation] = "chat"
 
-    messages: tuple[Message, ...]
+    messages: tuple[Message, ...] = Field(min_length=1)
     temperature: float | None = None
     top_p: float | None = None
     top_k: int | None = None
@@ -71,13 +71,6 @@ class ChatRequest(Request):
     modalities: tuple[str, ...] | None = None
     audio: dict[str, Any] | None = None
     service_tier: str | None = None
-
-    @field_validator("messages")
-    @classmethod
-    def _not_empty(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        if not messages:
-            raise ValueError("expected at least one message, found none")
-        return messages
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready data: only what was set, unknown fields included."""

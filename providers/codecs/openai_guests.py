@@ -5,7 +5,7 @@ Every vendor's answers, tools and parameters may be in the request that a conver
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from .in_words import in_words
@@ -42,8 +42,11 @@ _FOREIGN_PARTS: Final = frozenset(
 _ATTACHED: Final = "(attached to the next message)"
 
 
-def fit_guests(body: Json, extra: Collection[str], dialect: Dialect, say: Say) -> None:
-    """Everything in `body` that is another protocol's, out of it or in this one's form. `extra`: its fields beside OpenAI's."""
+def fit_guests(body: Json, messages: Sequence[Json], extra: Collection[str], dialect: Dialect, say: Say) -> None:
+    """Everything in `body` that is another protocol's, out of it or in this one's form.
+
+    `messages`: those of the body that are more than a text; `extra`: its fields beside OpenAI's.
+    """
     for name in sorted(dialect.foreign.intersection(extra)) if extra else ():
         if body.pop(name, None) is not None:
             say(name, "dropped", f"{dialect.name} has no such parameter")
@@ -53,9 +56,10 @@ def fit_guests(body: Json, extra: Collection[str], dialect: Dialect, say: Say) -
     if (nearest := dialect.efforts.get(body.get("reasoning_effort") or "")) is not None:
         body["reasoning_effort"] = nearest
         say("reasoning_effort", "clamped", f"sent as {nearest}, the nearest that {dialect.name} knows")
-    _fit_tools(body, dialect, say)
+    if "tools" in body or "tool_choice" in body:
+        _fit_tools(body, dialect, say)
     rich = False
-    for message in body["messages"]:
+    for message in messages:
         if len(message) > 2 or message["role"] == "developer":
             _fit_fields(message, dialect, say)
         if isinstance(message.get("content"), list):

@@ -40,11 +40,12 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
     def say(parameter: str, action: Action, reason: str) -> None:
         notes.setdefault(parameter, Translation(parameter, action, reason))
 
-    for message in body["messages"]:
+    rich = [message for message in body["messages"] if not _is_plain(message)]
+    for message in rich:
         _fit_message(message, dialect, notes)
-    fit_guests(body, request.extra, dialect, say)
-    if not dialect.keeps_extras:
-        for tool in body.get("tools") or ():
+    fit_guests(body, rich, request.__pydantic_extra__ or (), dialect, say)
+    if not dialect.keeps_extras and "tools" in body:
+        for tool in body["tools"] or ():
             _drop(tool, "cache_control", dialect, notes)
     if request.stream and dialect.asks_for_stream_usage:
         body["stream_options"] = {"include_usage": True, **(body.get("stream_options") or {})}
@@ -53,6 +54,11 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
         for one in notes.values():
             note(one.parameter, one.action, one.reason)
     return body
+
+
+def _is_plain(message: Json) -> bool:
+    """Whether it is a text that everybody takes as it is: nearly all messages are."""
+    return len(message) == 2 and message.get("content").__class__ is str and message["role"] != "developer"
 
 
 def _limit_output(body: Json, dialect: Dialect, notes: dict[str, Translation]) -> None:
