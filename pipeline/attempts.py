@@ -11,7 +11,7 @@ from .errors import AllAttemptsFailed, APITimeoutError, GlasswayError, error_kin
 from .facts import ATTEMPTS, Attempt
 from .ids import random_id
 from .outcome import Outcome, notify, outcome_of
-from .stream import Block, Handler, Reply, Source, Stream, when_done
+from .stream import Block, Handler, Reply, Source, Stream
 from .tokens import estimate_response_tokens
 from .types import Assemble, ChatResponse
 
@@ -31,11 +31,12 @@ async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
     except BaseException as error:
         notify(partial(_end, call, opened, None), Outcome(outcome_of(error), error=error))
         raise
-    attended = None
     if isinstance(reply, Stream):
         attended = _Attended(call, reply.assemble)
         reply.attend(attended.take_over)
-    return when_done(reply, partial(_end, call, opened, attended))
+        return reply.when_done(partial(_end, call, opened, attended))
+    notify(_end, call, opened, None, Outcome("completed", response=reply))
+    return reply
 
 
 def traceparent(call: Call) -> str | None:
@@ -61,7 +62,7 @@ def _begin(call: Call, provider: str) -> Attempt:
         )
     state.attempts_left -= 1
     state.attempts_made += 1
-    opened = Attempt(state.attempts_made, provider, call.target.model, call.clock.now_ns(), reason=call.reason)
+    opened = Attempt(state.attempts_made, provider, call.target.model, state.clock.now_ns(), reason=call.reason)
     if state.trace is not None:
         state.trace.attempt_begins(opened)
         if state.trace.trace_id and not opened.span_id:
@@ -73,7 +74,7 @@ def _begin(call: Call, provider: str) -> Attempt:
 
 
 def _end(call: Call, opened: Attempt, attended: _Attended | None, outcome: Outcome) -> None:
-    opened.end_ns = call.clock.now_ns()
+    opened.end_ns = call.state.clock.now_ns()
     opened.useful = outcome.ok or (outcome.error is None and outcome.chunks > 0)
     if outcome.error is not None:
         opened.error = error_kind(outcome.error)
@@ -105,7 +106,7 @@ async def within(call: Call, limit_s: float | None, which: str, work: Awaitable[
     if nearest_s is None:
         return await work
     try:
-        async with call.clock.limit(nearest_s) as limit:
+        async with call.state.clock.limit(nearest_s) as limit:
             return await work
     except TimeoutError as error:
         if not limit.expired():  # the work's own

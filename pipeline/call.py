@@ -375,11 +375,12 @@ class Call:
         """Seconds until the deadline, not below 0; None without one."""
         if self.deadline_ns is None:
             return None
-        return max(0.0, (self.deadline_ns - self.clock.now_ns()) / 1e9)
+        left_ns = self.deadline_ns - self.state.clock.now_ns()
+        return left_ns / 1e9 if left_ns > 0 else 0.0
 
     def check_deadline(self) -> None:
         """Raises `APITimeoutError` if the deadline has passed."""
-        if self.deadline_ns is not None and self.clock.now_ns() >= self.deadline_ns:
+        if self.deadline_ns is not None and self.state.clock.now_ns() >= self.deadline_ns:
             raise APITimeoutError(
                 "The call's deadline passed. Give it more time (timeout_s) or try fewer times.",
                 model=str(self.target),

@@ -218,7 +218,8 @@ class Client(Lookups, Pictures, Sounds, Tooling, Counting, Batches, Derived, Adm
             )
         target, fields, options = self._named(model, params, options)
         given = {"model": target, "messages": tuple(messages), "stream": stream, **fields}
-        return Params(ChatRequest.model_validate(given), options)
+        request = ChatRequest.__pydantic_validator__.validate_python(given)  # what `model_validate` calls
+        return Params(request, options)
 
     async def _send(self, params: Params) -> ChatResponse | Stream:
         return cast("ChatResponse | Stream", await self.pipeline.send(params.request, params.options))

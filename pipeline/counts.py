@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from .types import CompletionTokensDetails, PromptTokensDetails, Usage
 
+_new = tuple.__new__  # half the time of a named tuple's own constructor
+
 
 class Counts(NamedTuple):
     """Prompt and completion; their parts by the name of their rate, none of them zero; and what did not fit together."""
@@ -23,9 +25,11 @@ def counts_of(usage: Usage) -> Counts:
     if (extra := usage.__pydantic_extra__) and (billed := _billed(extra.get("billed_units"))) is not None:
         return billed
     prompt, completion, all_tokens, cached, written, reasoning = usage.parts()
-    read, spent = usage.prompt_tokens_details, usage.completion_tokens_details
-    if read is None and spent is None and all_tokens == prompt + completion and prompt >= 0 and completion >= 0:
-        return Counts(prompt, completion, (), (), ())
+    fields = usage.__dict__  # pydantic's attributes cost several times as much
+    read, spent = fields["prompt_tokens_details"], fields["completion_tokens_details"]
+    whole_alone = not (cached or written or reasoning) and _names_no_part(read) and _names_no_part(spent)
+    if whole_alone and all_tokens == prompt + completion and prompt >= 0 and completion >= 0:
+        return _new(Counts, (prompt, completion, (), (), ()))
     anomalies: tuple[str, ...] = ()
     negative = min(prompt, completion, cached, written, reasoning) < 0
     if negative or cached + written > prompt or reasoning > completion or all_tokens != prompt + completion:
@@ -37,6 +41,11 @@ def counts_of(usage: Usage) -> Counts:
     prompt_parts = _prompt_parts(read, prompt, cached, written) if read else ()
     completion_parts = _completion_parts(spent, completion, reasoning) if spent else ()
     return Counts(prompt, completion, prompt_parts, completion_parts, anomalies)
+
+
+def _names_no_part(details: PromptTokensDetails | CompletionTokensDetails | None) -> bool:
+    """Whether it has nothing beside what `Usage.parts` tells of."""
+    return details is None or not (details.__pydantic_extra__ or details.__dict__["audio_tokens"])
 
 
 def _billed(units: object) -> Counts | None:

@@ -39,22 +39,19 @@ def split_params(params: Mapping[str, Any], options: CallOptions) -> tuple[Mappi
     """(fields of the request, options). Raises `ConfigError` for names that other libraries use for our options."""
     if _NO_FIELDS.isdisjoint(params):
         return params, options
-    request_fields: dict[str, Any] = {}
+    request_fields = dict(params)
     changes: dict[str, Any] = {}
-    settings = dict(options.settings)
-    for name, value in params.items():
-        if name not in _NO_FIELDS:
-            request_fields[name] = value
+    settings: dict[str, Any] = {}
+    for name in sorted(_NO_FIELDS.intersection(params)):
+        value = request_fields.pop(name)
+        if name in OPTION_NAMES:
+            changes[name] = _option(name, value)
         elif name in NOT_OURS:
             raise ConfigError(f"{name}: unknown here. The option is called {NOT_OURS[name]}.")
-        elif name in OPTION_NAMES:
-            changes[name] = _option(name, value)
         else:
             settings[name] = value
     if settings:
-        changes["settings"] = settings
-    if not changes:
-        return request_fields, options
+        changes["settings"] = {**options.settings, **settings}
     if options is NO_OPTIONS:
         return request_fields, options_of(changes)
     return request_fields, replace(options, **changes)

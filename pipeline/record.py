@@ -171,7 +171,7 @@ def _answering(attempts: Sequence[Attempt]) -> Attempt | None:
 def _usage(call: Call, answered: Attempt | None, outcome: Outcome) -> Usage | None:
     """The answering attempt's; of an answer that several made together (parts, splices), the answer's."""
     spliced: Sequence[Spliced] = call.state.facts.get(SPLICES.name, ())
-    together = call.state.parts is not None or any(splice.target for splice in spliced)
+    together = call.state.parts is not None or (bool(spliced) and any(splice.target for splice in spliced))
     if together and outcome.response is not None:
         return outcome.response.usage
     return answered.usage if answered else None

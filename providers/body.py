@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -51,7 +52,7 @@ class Arriving(httpx.AsyncByteStream):
     """A body that may have come along with its head."""
 
     def arrived(self) -> bytes | None:
-        """All of it, if it is here and nothing of it was read; else None, and it is read as it comes."""
+        """All of it, if it is here and nothing of it was read, and the connection is let go of; else None, and it is read as it comes."""
         raise NotImplementedError
 
 
@@ -63,13 +64,14 @@ class Body:
 
     def __init__(self, answered: Answered, url: httpx.URL, max_bytes: int) -> None:
         self.status_code, raw, self._stream, _ = answered
-        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
+        self.headers = {_name(name): value.decode("latin-1") for name, value in raw}
         """By lower-case name."""
         self._url = url
         self._max_bytes = max_bytes
         self._read_bytes = 0
         self._ended = False
-        self._closed = False
+        self.closed = False
+        """Whether the connection is let go of."""
         compressed = self.headers.get("content-encoding", "identity") != "identity"
         self._parts = _pieces(answered, compressed=compressed)
 
@@ -90,7 +92,7 @@ class Body:
         stream = self._parts
         if isinstance(stream, Arriving) and (content := stream.arrived()) is not None:
             self._count(content)
-            self._ended = True
+            self._ended = self.closed = True
             return content
         parts: list[bytes] = []
         try:
@@ -131,9 +133,15 @@ class Body:
         if not self._ended and parts is not self._stream and hasattr(self._parts, "aclose"):
             with suppress(RuntimeError):  # the other task is inside it; closing the stream ends that
                 await self._parts.aclose()
-        if not self._closed and isinstance(self._stream, httpx.AsyncByteStream):
-            self._closed = True
+        if not self.closed and isinstance(self._stream, httpx.AsyncByteStream):
+            self.closed = True
             await self._stream.aclose()
+
+
+@lru_cache(maxsize=256)
+def _name(name: bytes) -> str:
+    """In lower case. Every answer has the same twenty names."""
+    return name.decode("latin-1").lower()
 
 
 def _pieces(answered: Answered, *, compressed: bool) -> AsyncIterator[bytes]:

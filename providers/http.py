@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import httpx
 from pydantic import SecretStr
@@ -66,6 +66,9 @@ class HTTPProvider(Direct):
     `connect_s`: the most seconds for a new connection; the call's deadline and limits hold besides.
     """
 
+    signs: ClassVar[bool] = False
+    """Whether `_sign` has anything to do at a call."""
+
     def __init__(
         self,
         row: Row,
@@ -111,7 +114,8 @@ class HTTPProvider(Direct):
         encoded = encoded_by(self.codec, call, self.name, self._translation)
         head = self._head(call, encoded)
         request = PreparedRequest(encoded, head, self._timeouts(call), self._more_headers(call))
-        await self._sign(request, call)
+        if self.signs:
+            await self._sign(request, call)
         self._note_request(call, request, head)
         body = await self._send(request)
         try:
@@ -138,7 +142,8 @@ class HTTPProvider(Direct):
 
     async def _whole(self, call: Call, body: Body) -> Reply:
         content = await body.read()
-        await body.aclose()
+        if not body.closed:
+            await body.aclose()
         _refuse_page(body, content)
         response = self.codec.decode(call, content)
         _note_reply(call, response)
@@ -299,9 +304,10 @@ _NO_PAGES = ("audio/", "image/", "text/plain", "application/octet-stream")
 
 
 def _refuse_page(body: Body, content: bytes) -> None:
-    if body.headers.get("content-type", "").startswith(_NO_PAGES):
+    kind = body.headers.get("content-type", "")
+    if kind.startswith(_NO_PAGES):
         return  # sound may begin with any byte, and what was said with any letter
-    if "html" in body.headers.get("content-type", "") or content[:64].lstrip()[:1] == b"<":
+    if "html" in kind or content[:64].lstrip()[:1] == b"<":
         raise ResponseValidationError(
             "Expected JSON, found a page of HTML with status 200. Is base_url right, and does a proxy answer in its place?"
         )

@@ -63,15 +63,16 @@ class Bench(NamedTuple):
         looks = tuple(trace.search for trace in traces) if traced else None
         return cls(side, spans, wholes, on_error, max_chars, ours, verdicts, looks)
 
-    def passes(self, call: Call, texts: Sequence[Text]) -> bool:
+    def passes(self, call: Call, texts: Sequence[str]) -> bool:
         """Whether a quick look shows that no rule has anything to say; that is then written down as their verdicts."""
         if self.looks is None:
             return False
-        for _, value in texts:
-            if len(value) > self.max_chars:
+        looks, max_chars = self.looks, self.max_chars
+        for text in texts:
+            if len(text) > max_chars:
                 return False
-            for look in self.looks:
-                if look(value) is not None:
+            for look in looks:
+                if look(text) is not None:
                     return False
         call.extend(GUARDRAILS, self.passed)
         return True

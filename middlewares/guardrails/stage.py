@@ -18,7 +18,7 @@ from .names import RuleLike, rule_of
 from .rewrite import rewritten
 from .rules import GuardRule, OnError
 from .tally import Tally
-from .texts import Text, texts_of, with_texts
+from .texts import strings_of, texts_of, with_texts
 
 _RULE = Rule(
     outside={"Cache": "guardrails judge every call, hits too, and take secrets out before a request becomes a key"},
@@ -88,16 +88,15 @@ class Guardrails:
     async def __call__(self, call: Call, call_next: Handler) -> Reply:
         """Judge the request, ask, judge the answer."""
         bench = self._input
-        if bench.rules and not bench.passes(call, texts := texts_of(call.request)):
-            request = await _judged(bench, call, call.request, texts)
+        if bench.rules and not bench.passes(call, strings_of(call.request)):
+            request = await _judged(bench, call, call.request)
             call = call if request is call.request else call.with_request(request)
         reply = await call_next(call)
         bench = self._output
         if not bench.rules:
             return reply
         if not isinstance(reply, Stream):
-            texts = texts_of(reply)
-            return reply if bench.passes(call, texts) else await _judged(bench, call, reply, texts)
+            return reply if bench.passes(call, strings_of(reply)) else await _judged(bench, call, reply)
         if call.request.operation == "transcription":
             return reply.through(lambda chunks: _held(self._output, call, chunks))
         return (
@@ -134,7 +133,7 @@ async def _held(
     """A transcript, held back until all of it is judged; one that had to change goes out in one piece."""
     held = [chunk async for chunk in chunks]
     whole = assemble_transcription(held)
-    judged = await _judged(bench, call, whole, texts_of(whole))
+    judged = await _judged(bench, call, whole)
     if judged is whole:
         for chunk in held:
             yield chunk
@@ -142,10 +141,10 @@ async def _held(
         yield TranscriptionChunk(judged.text, whole=judged.text, usage=judged.usage)
 
 
-async def _judged(bench: Bench, call: Call, value: Judged, texts: Sequence[Text]) -> Judged:
+async def _judged(bench: Bench, call: Call, value: Judged) -> Judged:
     tally = bench.tally(call)
     try:
-        after = await bench.judge(call, texts, tally)
+        after = await bench.judge(call, texts_of(value), tally)
     finally:
         tally.tell()
     return value if after is None else with_texts(value, after)

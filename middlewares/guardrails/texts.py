@@ -18,8 +18,6 @@ class Text(NamedTuple):
 Change = Callable[[Text], str]
 """What stands in the place of a text; the text itself if nothing does."""
 
-_new = tuple.__new__  # half the time of a named tuple's own constructor
-
 _FIELDS = ("input", "prompt", "query", "documents", "instructions", "text")
 """Where requests and answers of other operations than chat have their texts."""
 
@@ -29,12 +27,37 @@ def texts_of(value: Request | Response) -> list[Text]:
     found: list[Text] = []
     if isinstance(value, ChatRequest):
         for message in value.messages:
-            _read(message, found)
+            _message(message, _noting(found))
     elif isinstance(value, ChatResponse):
         for choice in value.choices:
-            _read(choice.message, found)
+            _message(choice.message, _noting(found))
     else:
         _changed(value, _noting(found))
+    return found
+
+
+def strings_of(value: Request | Response) -> list[str]:
+    """The same texts without their kinds. Chats of plain text, which most are, are read without asking for all that may be in one."""
+    fields = value.__dict__  # pydantic's attributes cost several times as much
+    if value.__class__ is ChatRequest:
+        messages = fields["messages"]
+    elif value.__class__ is ChatResponse:
+        messages = [choice.__dict__["message"] for choice in fields["choices"]]
+    else:
+        return [text.value for text in texts_of(value)]
+    found: list[str] = []
+    for message in messages:
+        fields = message.__dict__
+        content = fields["content"]
+        if (
+            content.__class__ is not str
+            or fields["reasoning_content"] is not None
+            or fields["refusal"] is not None
+            or fields["tool_calls"]
+            or fields["reasoning_blocks"]
+        ):
+            return [text.value for text in texts_of(value)]
+        found.append(content)
     return found
 
 
@@ -84,22 +107,6 @@ def _noting(found: list[Text]) -> Change:
         return text.value
 
     return note
-
-
-def _read(message: Message, found: list[Text]) -> None:
-    """As `_message` reads it; the plain text that most messages are, without asking for the rest."""
-    fields = message.__dict__  # pydantic's attributes cost several times as much
-    content = fields["content"]
-    if (
-        type(content) is str
-        and fields["reasoning_content"] is None
-        and fields["refusal"] is None
-        and not fields["tool_calls"]
-        and not fields["reasoning_blocks"]
-    ):
-        found.append(_new(Text, ("content", content)))
-    else:
-        _message(message, _noting(found))
 
 
 def _message(message: Message, change: Change) -> Message:

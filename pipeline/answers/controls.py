@@ -33,8 +33,8 @@ def controls_of(said: Mapping[str, Any]) -> Controls:
         unknown = sorted(set(said) - _NAMES)
         raise ConfigError(f"options.cache: expected {', '.join(Controls._fields)}; found {', '.join(unknown)}.")
     controls = Controls(**said)
-    for name in ("no_cache", "no_store"):
-        if not isinstance(getattr(controls, name), bool):
+    for name in said:
+        if name != "ttl_s" and said[name].__class__ is not bool:
             raise ConfigError(f"options.cache.{name}: expected true or false, found {type(said[name]).__name__}.")
     check_ttl("options.cache.ttl_s", controls.ttl_s)
     return controls

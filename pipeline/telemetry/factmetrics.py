@@ -90,6 +90,7 @@ class FactMetrics:
         self._shadow = families.bound(names.L_SHADOW)
         self._tenant = families.bound(names.L_TENANT)
         self._guardrails: dict[tuple[str, str, str], Adds] = {}
+        self._caches: dict[str, Adds] = {}
         self._costs: dict[tuple[Vendor, str], Adds] = {}
         rules: dict[Slot[Any], Count] = {
             COST: self._cost,
@@ -128,7 +129,11 @@ class FactMetrics:
                 count(record, vendor, one)
 
     def _cache(self, _: Record, __: Vendor, fact: CacheVerdict) -> None:
-        self._book.add(names.CACHE, (fact.verdict,))
+        verdict = fact.verdict
+        bound = self._caches.get(verdict)
+        if bound is None:  # there are seven of them
+            bound = self._caches[verdict] = self._book.number(names.CACHE, (verdict,))
+        bound.add(1)
 
     def _semantic(self, _: Record, __: Vendor, fact: SemanticVerdict) -> None:
         self._book.add(names.SEMANTIC, (fact.verdict,))

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from ..facts import ATTEMPTS, SEMANTIC_CHECK, SHADOW, Attempt
 from ..record import Record
+from ..types.usage import agree
 from . import names
 from .book import Book
 from .convention import Counter, Exemplar, answering, convention_of, observe
@@ -154,15 +155,16 @@ class CallMetrics:
         if usage is None:
             return
         tokens = alike.tokens
-        prompt, completion, _, cached, written, reasoning = usage.parts()
+        prompt, completion, _, cached, written, reasoning = parts = usage.parts()
         counts = (
             (prompt, completion, cached, written, reasoning) if cached or written or reasoning else (prompt, completion)
         )
         for kind, count in zip(_KINDS, counts):  # noqa: B905 - parts are seldom
             if count > 0:
                 (tokens.get(kind) or self._bound_tokens(alike, kind, attempt)).add(count)
-        for anomaly in usage.anomalies():
-            self._book.add(names.ANOMALIES, (alike.vendor[0], anomaly))
+        if not agree(*parts):
+            for anomaly in usage.anomalies():
+                self._book.add(names.ANOMALIES, (alike.vendor[0], anomaly))
 
     def _bound_tokens(self, alike: _AttemptsAlike, kind: str, attempt: Attempt) -> Adds:
         labels = (*alike.vendor, kind, "true" if attempt.useful else "false")

@@ -61,14 +61,8 @@ class Usage(BaseModel):
 
     def anomalies(self) -> tuple[str, ...]:
         """Which invariants do not hold, by name; empty when the counts are consistent."""
-        prompt, completion, total, cached, written, reasoning = self.parts()
-        if (
-            cached + written <= prompt
-            and reasoning <= completion
-            and total == prompt + completion
-            and prompt >= 0
-            and completion >= 0
-        ):
+        prompt, completion, total, cached, written, reasoning = parts = self.parts()
+        if agree(*parts):
             return ()
         found = []
         if cached + written > prompt:
@@ -99,3 +93,14 @@ class Usage(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Plain data: only what was set."""
         return self.model_dump(mode="json", exclude_unset=True)
+
+
+def agree(prompt: int, completion: int, total: int, cached: int, written: int, reasoning: int) -> bool:
+    """Whether these parts of a usage do not contradict each other."""
+    return (
+        cached + written <= prompt
+        and reasoning <= completion
+        and total == prompt + completion
+        and prompt >= 0
+        and completion >= 0
+    )

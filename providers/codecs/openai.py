@@ -14,19 +14,21 @@ from ...pipeline.errors import APIError, ResponseValidationError
 from ...pipeline.types import ChatRequest, ChatResponse, assemble_chat
 from ..codec import Decoder, Encoded
 from ..dialect import OPENAI, Dialect
-from .openai_answer import checked_finish, normalised
+from .openai_answer import normalised
 from .openai_errors import error_in_body, error_of_status
 from .openai_request import chat_body
 from .openai_stream import ChatDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ...pipeline.call import Call
     from ...pipeline.types import Response
     from .openai_operations import Wire
 
 _HEADERS = {"content-type": "application/json"}
+_read: Callable[[Any], ChatResponse] = ChatResponse.__pydantic_validator__.validate_python
+"""What `model_validate` calls, at nine tenths of its time."""
 
 
 class OpenAICodec:
@@ -50,8 +52,7 @@ class OpenAICodec:
         if (said := error_in_body(data)) is not None:
             raise said
         try:
-            checked_finish(data)
-            return ChatResponse.model_validate(normalised(data, self.dialect))
+            return _read(normalised(data, self.dialect))
         except (TypeError, AttributeError, LookupError, ValueError) as error:
             raise _no_answer(f"one that does not fit ({_where(error)})") from error
 

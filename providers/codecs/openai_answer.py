@@ -42,22 +42,13 @@ Source: https://api-docs.deepseek.com/api/create-chat-completion, https://openro
 """
 
 
-def checked_finish(data: Json) -> None:
-    """Raises `InternalServerError` if the server says that it broke off."""
-    for choice in data["choices"]:
-        if isinstance(choice, dict) and choice.get("finish_reason") in BROKEN_OFF:
-            raise InternalServerError(
-                f"The vendor broke off its answer (finish reason {choice['finish_reason']!r}). Try again.",
-                status_code=200,
-            )
-
-
 def normalised(data: Json, dialect: Dialect) -> Json:
-    """A complete answer as the canonical response has it; unknown fields stay."""
-    for name in ("id", "object", "created", "model"):
-        if data.get(name) is None:
-            data.pop(name, None)
-    if isinstance(created := data.get("created"), float):
+    """A complete answer as the canonical response has it; unknown fields stay. Raises `InternalServerError` if the server broke off."""
+    if None in data.values():
+        for name in ("id", "object", "created", "model"):
+            if data.get(name) is None:
+                data.pop(name, None)
+    if (created := data.get("created")).__class__ is float:
         data["created"] = int(created)
     data["usage"] = _counts(data.get("usage"))
     data["choices"] = [_choice(choice, dialect, place) for place, choice in enumerate(data["choices"])]
@@ -68,6 +59,10 @@ def _choice(choice: Json, dialect: Dialect, place: int) -> Json:
     if choice.get("index") is None:
         choice["index"] = place
     native = choice.get("finish_reason")
+    if native in BROKEN_OFF:
+        raise InternalServerError(
+            f"The vendor broke off its answer (finish reason {native!r}). Try again.", status_code=200
+        )
     choice["finish_reason"] = FINISH_REASONS.get(native, "stop") if native else None
     if choice.get("native_finish_reason") is None:
         choice["native_finish_reason"] = native
@@ -143,13 +138,16 @@ def usage_of(counts: Any) -> Usage | None:
 def _counts(counts: Any) -> Json | None:
     if not isinstance(counts, dict):
         return None
-    usage: Json = {name: value for name, value in counts.items() if value is not None}
-    _note_cached(usage)
+    usage: Json = counts
+    if None in counts.values():
+        usage = {name: value for name, value in counts.items() if value is not None}
+    if not _CACHED.keys().isdisjoint(usage):
+        _note_cached(usage)
     _complete_sums(usage)
     return usage
 
 
-_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
+_CACHED = dict.fromkeys(("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"))
 """DeepSeek; Mistral; Together and the Hugging Face router."""
 
 
