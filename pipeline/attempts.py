@@ -74,15 +74,16 @@ def _begin(call: Call, provider: str) -> Attempt:
 
 
 def _end(call: Call, opened: Attempt, attended: _Attended | None, outcome: Outcome) -> None:
+    ok = outcome.ok
     opened.end_ns = call.state.clock.now_ns()
-    opened.useful = outcome.ok or (outcome.error is None and outcome.chunks > 0)
+    opened.useful = ok or (outcome.error is None and outcome.chunks > 0)
     if outcome.error is not None:
         opened.error = error_kind(outcome.error)
         _name_target(outcome.error, opened)
-    if outcome.ok and opened.usage is None and outcome.response is not None:
-        opened.usage = outcome.response.usage
+    if ok and opened.usage is None and (response := outcome.response) is not None:
+        opened.usage = response.usage
     if opened.usage is not None and opened.usage_source == "missing":
-        opened.usage_source = "provider" if outcome.ok else "partial"
+        opened.usage_source = "provider" if ok else "partial"
     if attended is not None:
         if opened.usage_source != "provider":
             opened.written_tokens = attended.written_tokens()

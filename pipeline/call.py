@@ -391,8 +391,10 @@ class Call:
 
     def set(self, slot: Slot[T], value: T) -> None:
         """Write a fact; a later one replaces it."""
-        self.state.facts[slot.name] = value
-        self._note(slot.name, value)
+        state = self.state
+        state.facts[slot.name] = value
+        if state.trace is not None and state.trace.traced:
+            self._note(slot.name, value)
 
     def get(self, slot: Slot[T]) -> T | None:
         """The fact, or None."""
@@ -400,8 +402,10 @@ class Call:
 
     def add(self, trail: Trail[T], value: T) -> None:
         """Append to a trail of facts."""
-        self.state.facts.setdefault(trail.name, []).append(value)
-        self._note(trail.name, value)
+        state = self.state
+        state.facts.setdefault(trail.name, []).append(value)
+        if state.trace is not None and state.trace.traced:
+            self._note(trail.name, value)
 
     def extend(self, trail: Trail[T], values: Sequence[T]) -> None:
         """Append several at once."""
@@ -415,8 +419,9 @@ class Call:
         return tuple(self.state.facts.get(trail.name, ()))
 
     def _note(self, name: str, value: Any) -> None:
+        """On the frame, for the trace."""
         frame, trace = self.frame, self.state.trace
-        if trace is not None and frame is not None and trace.traced:
+        if trace is not None and frame is not None:
             trace.note(frame, name, value)
 
 

@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import math
 import threading
+import time
 from types import TracebackType
 from typing import Self
 
@@ -60,7 +61,8 @@ class _Watch:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.now_s = loop.time
+        # the monotonic clock, as the loop says itself where it is asyncio's own
+        self.now_s = time.monotonic if type(loop).time is asyncio.BaseEventLoop.time else loop.time
         self.limits: dict[Limit, None] = {}
         self.due_s = math.inf
         self._timer: asyncio.TimerHandle | None = None

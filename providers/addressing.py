@@ -65,8 +65,8 @@ class Address:
 
     def key(self, call: Call | None = None) -> SecretStr | None:
         """The key: the call's, else the provider's own, else the environment's. Raises `ConfigError` if one is needed."""
-        if call is not None and call.options.api_key is not None:
-            return call.options.api_key
+        if call is not None and (own := call.state.options.api_key) is not None:
+            return own
         if self._api_key is not None:
             return self._api_key
         for variable in self._row.key_variables:
@@ -91,7 +91,7 @@ class Address:
 
     def place(self, call: Call | None, path: str) -> httpx.URL:
         """Where the codec's `path` is for this call. Raises `ConfigError` if nobody has said which base URL."""
-        base = (call.options.base_url if call is not None else None) or self._base()
+        base = (call.state.options.base_url if call is not None else None) or self._base()
         if not base:
             raise ConfigError(
                 f"No base URL for {self._row.name}: expected base_url=... or the environment variable {self._row.base_url_env}, found neither.",

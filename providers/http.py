@@ -201,7 +201,7 @@ class HTTPProvider(Direct):
 
     def _more_headers(self, call: Call) -> dict[str, str] | None:
         """What this call alone adds to its head."""
-        parent, own = traceparent(call), call.options.headers
+        parent, own = traceparent(call), call.state.options.headers
         if parent is None and not own:
             return None
         return {**({} if parent is None else {"traceparent": parent}), **lower_names(own)}

@@ -104,8 +104,11 @@ class Cache:
 
     def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """Look up, or ask and keep."""
-        controls = controls_of(call.options.cache)
-        key = self._key(call, controls)
+        controls = controls_of(call.state.options.cache)
+        if controls.no_cache and controls.no_store:
+            call.set(CACHE, _bypassed("no_cache and no_store"))
+            return call_next(call)
+        key = self._key(call)
         return call_next(call) if key is None else self._answered(call, call_next, key, controls)
 
     async def _answered(self, call: Call, call_next: Handler, key: str, controls: Controls) -> Reply:
@@ -130,9 +133,9 @@ class Cache:
         reply = question.shared(word) if isinstance(word, Landed) else None
         return reply if reply is not None else await question.ask(call_next)
 
-    def _key(self, call: Call, controls: Controls) -> str | None:
+    def _key(self, call: Call) -> str | None:
         """The call's key; None, and the fact why, if it passes by."""
-        key, reason = None, self._passes_by(call, controls)
+        key, reason = None, self._passes_by(call)
         if not reason:
             further = self.key_extra(call) if self.key_extra is not None else ""
             key = answer_key(call, namespace=self.namespace, further=further, secret=self._secret)
@@ -141,10 +144,8 @@ class Cache:
             call.set(CACHE, _bypassed(reason))
         return key
 
-    def _passes_by(self, call: Call, controls: Controls) -> str:
+    def _passes_by(self, call: Call) -> str:
         request = call.request
-        if controls.bypass:
-            return "no_cache and no_store"
         if request.operation not in self.operations:
             return f"the operation {request.operation} is not cached"
         return "only streams of chat are cached" if request.stream and request.operation != "chat" else ""

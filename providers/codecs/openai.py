@@ -49,7 +49,7 @@ class OpenAICodec:
         if call.request.operation != "chat":
             return _other(call, self.dialect).decode(call, body, self.dialect)
         data = _object(body)
-        if (said := error_in_body(data)) is not None:
+        if "error" in data and (said := error_in_body(data)) is not None:
             raise said
         try:
             return _read(normalised(data, self.dialect))

@@ -72,7 +72,7 @@ def _choice(choice: Json, dialect: Dialect, place: int) -> Json:
 
 def _message(message: Json, dialect: Dialect) -> Json:
     message["role"] = message.get("role") or "assistant"
-    reasoning = take_reasoning(message)
+    reasoning = take_reasoning(message) if "reasoning_content" in message or "reasoning" in message else None
     if isinstance(content := message.get("content"), list):
         message["content"], thought = split_content(content)
         reasoning = reasoning or thought

@@ -40,7 +40,12 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
     def say(parameter: str, action: Action, reason: str) -> None:
         notes.setdefault(parameter, Translation(parameter, action, reason))
 
-    rich = [message for message in body["messages"] if not _is_plain(message)]
+    # nearly all are a text that everybody takes as it is
+    rich = [
+        message
+        for message in body["messages"]
+        if len(message) != 2 or message.get("content").__class__ is not str or message["role"] == "developer"
+    ]
     for message in rich:
         _fit_message(message, dialect, notes)
     fit_guests(body, rich, request.__pydantic_extra__ or (), dialect, say)
@@ -54,11 +59,6 @@ def chat_body(call: Call, request: ChatRequest, dialect: Dialect) -> Json:
         for one in notes.values():
             note(one.parameter, one.action, one.reason)
     return body
-
-
-def _is_plain(message: Json) -> bool:
-    """Whether it is a text that everybody takes as it is: nearly all messages are."""
-    return len(message) == 2 and message.get("content").__class__ is str and message["role"] != "developer"
 
 
 def _limit_output(body: Json, dialect: Dialect, notes: dict[str, Translation]) -> None:

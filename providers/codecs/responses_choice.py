@@ -61,7 +61,7 @@ class WithResponses:
         return self._codec.error(status_code, headers, body)
 
     def _of(self, call: Call) -> Codec:
-        api = call.options.settings.get("api", self._api)
+        api = call.state.options.settings.get("api", self._api)
         if api == "chat" or call.request.operation != "chat":
             return self._codec
         if api not in APIS:
