@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 from ..pipeline.call import Call
@@ -77,7 +78,7 @@ class Callbacks:
         if self.on_start:
             self._offer(CallEvent("start", call.id, call.request), loop)
         if (self.on_success or self.on_failure) and not self._listens(call):
-            call.when_recorded(_Listener(self, call, loop))
+            call.when_recorded(partial(self._ended, call, loop))
         return self._with_chunks(call, call_next, loop) if self.on_chunk else call_next(call)
 
     async def aclose(self) -> None:
@@ -94,34 +95,24 @@ class Callbacks:
     def _listens(self, call: Call) -> bool:
         """Whether an earlier try of the same call brought us here: a call ends once."""
         recorded = call.state.recorded
-        return bool(recorded) and any(
-            isinstance(observer, _Listener) and observer.stage is self for observer in recorded
-        )
+        return bool(recorded) and self._ended in [getattr(observer, "func", None) for observer in recorded]
 
     def _pass(self, call: Call, block: Block, loop: asyncio.AbstractEventLoop) -> Block:
         for chunk in block:
             self._offer(CallEvent("chunk", call.id, call.request, chunk=chunk), loop)
         return block
 
-    def ended(self, call: Call, record: Record, outcome: Outcome, loop: asyncio.AbstractEventLoop) -> None:
+    def _ended(self, call: Call, loop: asyncio.AbstractEventLoop, record: Record, outcome: Outcome) -> None:
         """Tell how the call has ended."""
         name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
-        if self._recipients[name]:
-            self._offer(CallEvent(name, call.id, call.request, outcome.response, outcome.error, None, record), loop)
+        if recipients := self._recipients[name]:
+            event = CallEvent(name, record.call_id, call.request, outcome.response, outcome.error, None, record)
+            for recipient in recipients:
+                self._deliverer.offer(recipient, event, loop)
 
     def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
         for recipient in self._recipients[event.event]:
             self._deliverer.offer(recipient, event, loop)
-
-
-@dataclass(slots=True, eq=False)
-class _Listener:
-    stage: Callbacks
-    call: Call
-    loop: asyncio.AbstractEventLoop
-
-    def __call__(self, record: Record, outcome: Outcome) -> None:
-        self.stage.ended(self.call, record, outcome, self.loop)
 
 
 def _recipients(event: str, sinks: object) -> tuple[Recipient, ...]:

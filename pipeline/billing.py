@@ -80,13 +80,14 @@ def estimate_cost(
 
 def cost_of_call(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
     """The bill of a call that has ended: all its attempts, or what a cache saved; and what stages spent for it beside them."""
-    own, beside = _own_cost(call, outcome, table), call.state.facts.get(SIDE_COSTS.name)
+    facts = call.state.facts
+    own = _own_cost(call, outcome, table, facts.get(ATTEMPTS.name, ()))
+    beside = facts.get(SIDE_COSTS.name)
     return _with_side_costs(own, beside) if beside else own
 
 
-def _own_cost(call: Call, outcome: Outcome, table: PriceTable) -> Cost:
-    attempts: Sequence[Attempt] = call.state.facts.get(ATTEMPTS.name, ())
-    at = second(call.clock.wall_ns())
+def _own_cost(call: Call, outcome: Outcome, table: PriceTable, attempts: Sequence[Attempt]) -> Cost:
+    at = second(call.state.clock.wall_ns())
     if len(attempts) == 1 and attempts[0].useful:
         return _attempt_cost(attempts[0], call, outcome, table, at)
     if not attempts:

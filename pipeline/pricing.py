@@ -159,7 +159,7 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     kind that has no price make it `unpriced` (as `target`), with the lines of what has one. Nothing is ever negative.
     """
     prompt, completion, prompt_parts, completion_parts, anomalies = counts_of(usage)
-    rates = price.rates_for(prompt)
+    rates = price.rates_for(prompt) if price.tiers else price.rates
     lines: list[CostLine] = []
     complete = _token_lines(lines, "input", prompt, prompt_parts, rates, attempt)
     complete &= _token_lines(lines, "output", completion, completion_parts, rates, attempt)
