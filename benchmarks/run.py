@@ -157,6 +157,13 @@ def import_ms(repeat: int = 7) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def slowness(runs: int = 3) -> float:
+    """How many times as long as on the machine of the budgets the openai SDK takes for a call here: the best of some runs."""
+    with upstream() as url:
+        command = [python_of("openai_sdk"), str(HERE / "measure.py"), "openai_sdk", "--url", url]
+        return min(run_json(command)["many"]["cpu_us"] for _ in range(runs)) / PEER_US["unary"]
+
+
 def report(found: dict[tuple[str, str], dict[str, float]], imports: dict[str, float], chain: dict[str, Any]) -> int:
     """Print the tables; the exit code."""
     for mode in ("unary", "stream"):

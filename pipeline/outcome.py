@@ -61,7 +61,9 @@ class Outcome:
             make = self._make
             self._make = lambda: _with_record(make(), record)
         else:
-            self._assembled = _with_record(self._assembled, record)
+            response = self._assembled
+            if response is not None:
+                self._assembled = response.with_record(record)
 
     @property
     def ok(self) -> bool:

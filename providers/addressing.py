@@ -97,7 +97,8 @@ class Address:
                 f"No base URL for {self._row.name}: expected base_url=... or the environment variable {self._row.base_url_env}, found neither.",
                 provider=self._row.name,
             )
-        return self.url(path if self._row.place is None else self._row.place(base, path, call), base)
+        place = self._row.place
+        return self.url(path if place is None else place(base, path, call), base)
 
     def _base(self) -> str:
         if self._base_url:

@@ -100,7 +100,8 @@ class Response(Model):
 
     def with_record(self, record: Record) -> Self:
         """This response with `record` attached; a copy if it already carries another call's."""
-        target = self if self.record is None else self.model_copy()
+        private = self.__pydantic_private__
+        target = self if not private or private.get("record") is None else self.model_copy()
         object.__setattr__(target, "__pydantic_private__", {"record": record})
         return target
 

@@ -139,7 +139,10 @@ class ChatResponse(Response):
     @property
     def text(self) -> str:
         """The first choice's text."""
-        return self.choices[0].message.text if self.choices else ""
+        choices = self.__dict__[
+            "choices"
+        ]  # pydantic's attributes cost several times as much, and this is what everybody reads
+        return choices[0].__dict__["message"].text if choices else ""
 
     @property
     def reasoning(self) -> str | None:

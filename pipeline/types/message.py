@@ -168,6 +168,7 @@ class Message(Model):
     @property
     def text(self) -> str:
         """The text of the content; parts that are not text are left out."""
-        if isinstance(self.content, str):
-            return self.content
+        content = self.__dict__["content"]
+        if content.__class__ is str:
+            return content
         return "".join(part.text for part in self.content or () if isinstance(part, TextPart))
