@@ -10,6 +10,7 @@ import pytest
 
 from glassway.middlewares.cache import Cache
 from glassway.middlewares.guardrails import PII, Check, DenyList, Guardrails, JSONSchema, MaxLength, Regex, Secrets
+from glassway.middlewares.guardrails.texts import strings_of, texts_of
 from glassway.pipeline.call import Call, CallOptions
 from glassway.pipeline.errors import ConfigError, GuardrailViolation, PlanError, StreamInterruptedError
 from glassway.pipeline.facts import GUARDRAILS, GuardrailVerdict
@@ -18,8 +19,10 @@ from glassway.pipeline.stream import Handler, Reply, Stream
 from glassway.pipeline.types import (
     ChatChunk,
     ChatRequest,
+    ChatResponse,
     ChoiceDelta,
     Delta,
+    EmbeddingsRequest,
     FunctionDelta,
     ReasoningDelta,
     Request,
@@ -604,3 +607,35 @@ async def test_sixty_four_calls_at_once_do_not_mix() -> None:
     assert all(
         short(response.record.facts["guardrails"])[1] == ("pii", "output", "redacted", 1) for response in responses
     )
+
+
+_TOOL_CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": "in arguments"}'}}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": "plain"},
+        {"role": "assistant", "content": "with a tool call", "tool_calls": [_TOOL_CALL]},
+        {"role": "assistant", "content": None, "tool_calls": [_TOOL_CALL]},
+        {"role": "user", "content": [{"type": "text", "text": "a part"}, {"type": "image_url", "image_url": {"url": "https://x/y"}}]},
+        {"role": "assistant", "content": "answer", "reasoning_content": "thought"},
+        {"role": "assistant", "content": None, "refusal": "no"},
+        {"role": "assistant", "content": "answer", "reasoning_blocks": [{"type": "thinking", "text": "signed", "signature": "s"}]},
+    ],
+    ids=lambda message: "-".join(message),
+)  # fmt: skip
+def test_the_quick_look_sees_the_texts_that_rules_judge(message: dict[str, Any]) -> None:
+    plain = {"role": "user", "content": "before"}
+    request = ChatRequest.model_validate({"model": "fake/m", "messages": [plain, message, plain]})
+    choices = [{"index": place, "message": one} for place, one in enumerate((plain, message))]
+    answer = ChatResponse.model_validate({"choices": choices})
+    for value in (request, answer):
+        seen = strings_of(value)
+        assert seen == [text.value for text in texts_of(value)]
+        assert "before" in seen
+    assert len(strings_of(request)) >= 3
+
+
+def test_the_quick_look_sees_the_texts_of_other_operations() -> None:
+    assert strings_of(EmbeddingsRequest(model="fake/m", input=["one", "two"])) == ["one", "two"]

@@ -18,8 +18,9 @@ import trustme
 from loopback import CHUNKED, OK, Loopback, chunk, reset, saying
 from pydantic import SecretStr
 
-from glassway.pipeline.errors import ConfigError, MissingExtraError
+from glassway.pipeline.errors import ConfigError, MissingExtraError, ResponseValidationError
 from glassway.providers import OpenAI, OpenAICompatible
+from glassway.providers.body import Body, Exchanging
 from glassway.providers.catalogue import row_of
 from glassway.providers.codec import Encoded
 from glassway.providers.fast import FastTransport
@@ -83,6 +84,45 @@ async def read(response: httpx.Response) -> bytes:
 
 async def asked(transport: httpx.AsyncBaseTransport, url: str, content: bytes = b"{}") -> bytes:
     return await read(await transport.handle_async_request(request(url, content)))
+
+
+# -- a body that came with its head
+
+ALL_AT_ONCE = b"HTTP/1.1 200 OK\r\ncontent-length: 4000\r\n\r\n" + b"x" * 4000
+
+
+async def _body(fast: httpx.AsyncBaseTransport, server: Loopback, answer: bytes, max_bytes: int) -> Body:
+    server.script = saying(answer)
+    assert isinstance(fast, Exchanging)
+    sent = request(server.url)
+    return Body(await fast.exchange(sent), sent.url, max_bytes)
+
+
+async def test_a_body_that_came_with_its_head_is_taken_at_once(
+    server: Loopback, fast: httpx.AsyncBaseTransport
+) -> None:
+    for _ in range(3):
+        body = await _body(fast, server, ALL_AT_ONCE, 4000)
+        assert await body.read() == b"x" * 4000
+        assert body.closed
+        assert await body.read() == b""  # all of it was read
+    assert server.opened == 1
+
+
+async def test_a_body_that_came_with_its_head_may_not_be_longer_either(
+    server: Loopback, fast: httpx.AsyncBaseTransport
+) -> None:
+    body = await _body(fast, server, ALL_AT_ONCE, 3999)
+    with pytest.raises(ResponseValidationError, match="at most 3999 bytes"):
+        await body.read()
+
+
+async def test_a_body_that_was_read_in_part_goes_on_where_it_was(
+    server: Loopback, fast: httpx.AsyncBaseTransport
+) -> None:
+    body = await _body(fast, server, ALL_AT_ONCE, 4000)
+    first = await body.next()
+    assert first + await body.read() == b"x" * 4000
 
 
 # -- on the wire
