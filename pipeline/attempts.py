@@ -63,9 +63,10 @@ def _begin(call: Call, provider: str) -> Attempt:
     state.attempts_left -= 1
     state.attempts_made += 1
     opened = Attempt(state.attempts_made, provider, call.target.model, state.clock.now_ns(), reason=call.reason)
-    if state.trace is not None:
-        state.trace.attempt_begins(opened)
-        if state.trace.trace_id and not opened.span_id:
+    trace = state.trace
+    if trace is not None and trace.telemetry is not None:
+        trace.telemetry.attempt_begins(opened)  # those who keep real spans give it its `span_id`
+        if trace.trace_id and not opened.span_id:
             opened.span_id = random_id(64)
     call.add(ATTEMPTS, opened)
     for watcher in state.watchers:
@@ -88,8 +89,9 @@ def _end(call: Call, opened: Attempt, attended: _Attended | None, outcome: Outco
         if opened.usage_source != "provider":
             opened.written_tokens = attended.written_tokens()
         attended.forget()
-    if call.state.trace is not None:
-        call.state.trace.attempt_ends(opened)
+    trace = call.state.trace
+    if trace is not None and trace.telemetry is not None:
+        trace.telemetry.attempt_ends(opened)
     for watcher in call.state.watchers:
         watcher.attempt_ended(opened)
 

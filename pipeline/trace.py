@@ -117,16 +117,6 @@ class Trace:
         if self.telemetry is not None:
             self.telemetry.follow(meaning.policy)
 
-    def attempt_begins(self, attempt: Attempt) -> None:
-        """A request is about to be sent. Telemetry that keeps real spans gives it its `span_id` here."""
-        if self.telemetry is not None:
-            self.telemetry.attempt_begins(attempt)
-
-    def attempt_ends(self, attempt: Attempt) -> None:
-        """The answer has ended."""
-        if self.telemetry is not None:
-            self.telemetry.attempt_ends(attempt)
-
     @property
     def duration_ns(self) -> int:
         """From the call's start to its end, the consumer's time included."""

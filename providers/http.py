@@ -116,10 +116,14 @@ class HTTPProvider(Direct):
         request = PreparedRequest(encoded, head, self._timeouts(call), self._more_headers(call))
         if self.signs:
             await self._sign(request, call)
-        self._note_request(call, request, head)
+        attempt = call.attempt
+        if attempt is not None:
+            attempt.server_address, attempt.server_port = head.host, head.port
+            attempt.http_method, attempt.vendor = encoded.method, self.row.name
         body = await self._send(request)
         try:
-            self._note_answer(call, body)
+            if attempt is not None:
+                attempt.status_code, attempt.request_id = body.status_code, request_id(body.headers)
             if not 200 <= body.status_code < 300:
                 raise await self._status_error(body, call)
             return await (self._stream(call, body) if call.request.stream else self._whole(call, body))
@@ -170,17 +174,6 @@ class HTTPProvider(Direct):
             )
         error = self.codec.error(body.status_code, body.headers, await body.start())
         return self._address.without_secrets(error, call)
-
-    def _note_request(self, call: Call, request: httpx.Request, head: Head) -> None:
-        if (attempt := call.attempt) is not None:
-            attempt.server_address, attempt.server_port = head.host, head.port
-            attempt.http_method = request.method
-            attempt.vendor = self.row.name
-
-    def _note_answer(self, call: Call, body: Body) -> None:
-        if (attempt := call.attempt) is not None:
-            attempt.status_code = body.status_code
-            attempt.request_id = request_id(body.headers)
 
     # -- the request
 
