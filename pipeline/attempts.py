@@ -10,7 +10,7 @@ from .call import Call
 from .errors import AllAttemptsFailed, APITimeoutError, GlasswayError, error_kind
 from .facts import ATTEMPTS, Attempt
 from .ids import random_id
-from .outcome import Outcome, notify, outcome_of
+from .outcome import Outcome, completed, notify, outcome_of
 from .stream import Block, Handler, Reply, Source, Stream
 from .tokens import estimate_response_tokens
 from .types import Assemble, ChatResponse
@@ -35,7 +35,7 @@ async def attempt(call: Call, provider: str, handler: Handler) -> Reply:
         attended = _Attended(call, reply.assemble)
         reply.attend(attended.take_over)
         return reply.when_done(partial(_end, call, opened, attended))
-    notify(_end, call, opened, None, Outcome("completed", response=reply))
+    notify(_end, call, opened, None, completed(reply))
     return reply
 
 
@@ -62,7 +62,7 @@ def _begin(call: Call, provider: str) -> Attempt:
         )
     state.attempts_left -= 1
     state.attempts_made += 1
-    opened = Attempt(state.attempts_made, provider, call.target.model, state.clock.now_ns(), reason=call.reason)
+    opened = Attempt(state.attempts_made, provider, call.target.model, state.clock.now_ns(), None, 0, call.reason)
     trace = state.trace
     if trace is not None and trace.telemetry is not None:
         trace.telemetry.attempt_begins(opened)  # those who keep real spans give it its `span_id`

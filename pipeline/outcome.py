@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("glassway")
 
+_new = object.__new__
+
 End = Literal["completed", "failed", "interrupted", "timeout", "cancelled", "closed", "abandoned"]
 """completed; failed before output; cut mid-stream; out of time; task cancelled; closed early by the consumer; dropped unclosed."""
 
@@ -72,6 +74,16 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"Outcome(end={self.end!r}, chunks={self.chunks}, error={type(self.error).__name__ if self.error else None})"
+
+
+def completed(response: Response | None) -> Outcome:
+    """Of a call that has its whole answer. Field by field: each call makes three, in half the time of the constructor."""
+    outcome = _new(Outcome)
+    outcome.end = "completed"
+    outcome.error = outcome._make = outcome._lock = None  # noqa: SLF001 - of our own class
+    outcome.chunks = 0
+    outcome._assembled = response  # noqa: SLF001 - as above
+    return outcome
 
 
 Observer = Callable[[Outcome], Any]

@@ -17,7 +17,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .dryrun import DryRun, DryRunStop
 from .errors import ConfigError, GlasswayError, PlanError
 from .facts import PAYLOAD, TOOLS
-from .outcome import Outcome, notify, outcome_of
+from .outcome import Outcome, completed, notify, outcome_of
 from .parts import PartLimits, parts_of, send_parts
 from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
 from .portal import run_sync
@@ -137,7 +137,7 @@ class Pipeline:
 
     def _hand_over(self, call: Call, reply: Reply) -> Reply:
         if not isinstance(reply, Stream):
-            outcome = Outcome("completed", response=reply)
+            outcome = completed(reply)
             self._finish(call, outcome)
             return outcome.response or reply
         trace = call.state.trace

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from .errors import APIError, StageError, StreamInterruptedError
-from .outcome import End, Observer, Outcome, notify, outcome_of
+from .outcome import End, Observer, Outcome, completed, notify, outcome_of
 from .trace import Frame, Stopwatch
 from .types import Assemble, Response
 
@@ -448,7 +448,7 @@ def when_done(reply: Reply, observer: Observer) -> Reply:
     """Run `observer(outcome)` exactly once: now for a response, at its end for a stream. Returns the reply."""
     if isinstance(reply, Stream):
         return reply.when_done(observer)
-    notify(observer, Outcome("completed", response=reply))
+    notify(observer, completed(reply))
     return reply
 
 
@@ -461,5 +461,5 @@ async def observed(call: Call, call_next: Handler, observer: Observer) -> Reply:
         raise
     if isinstance(reply, Stream):
         return reply.when_done(observer)
-    notify(observer, Outcome("completed", response=reply))
+    notify(observer, completed(reply))
     return reply

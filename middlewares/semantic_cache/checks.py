@@ -13,7 +13,7 @@ from ...pipeline.beside import BesideTasks, begin_beside, end_beside
 from ...pipeline.billing import cost_of_call
 from ...pipeline.call import Call
 from ...pipeline.facts import COST, SEMANTIC_CHECK, SemanticChecked
-from ...pipeline.outcome import Outcome, outcome_of
+from ...pipeline.outcome import Outcome, completed, outcome_of
 from ...pipeline.pricing import PriceTable
 from ...pipeline.stream import Handler, Stream
 from ...pipeline.types import Response
@@ -100,7 +100,7 @@ class Checks:
             async with beside.clock.limit(self._timeout_s):
                 reply = await call_next(beside)
                 real = await reply.response() if isinstance(reply, Stream) else reply
-                outcome = Outcome("completed", response=real)
+                outcome = completed(real)
                 same, answers = await self._compared(beside, call_next, kept, real)
                 result = "same" if same else "different"
         except Exception as error:  # noqa: BLE001 - the check's own trouble, counted

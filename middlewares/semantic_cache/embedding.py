@@ -12,7 +12,7 @@ from ...pipeline.beside import begin_beside, end_beside
 from ...pipeline.billing import cost_of_call
 from ...pipeline.call import Call
 from ...pipeline.facts import COST, SIDE_COSTS, SideCost
-from ...pipeline.outcome import Outcome, outcome_of
+from ...pipeline.outcome import Outcome, completed, outcome_of
 from ...pipeline.pricing import PriceTable
 from ...pipeline.stream import Handler
 from ...pipeline.types import EmbeddingsRequest, EmbeddingsResponse
@@ -87,7 +87,7 @@ class Embedder:
             raise
         if not isinstance(reply, EmbeddingsResponse):
             raise TypeError(f"expected embeddings, found {type(reply).__name__}")
-        self._end(call, beside, Outcome("completed", response=reply), billed=billed)
+        self._end(call, beside, completed(reply), billed=billed)
         return reply.vectors
 
     def _end(self, call: Call, beside: Call, outcome: Outcome, *, billed: bool) -> None:

@@ -15,7 +15,7 @@ from ...pipeline.billing import cost_of_call
 from ...pipeline.call import Call
 from ...pipeline.errors import PolicyError, error_kind
 from ...pipeline.facts import COST, SHADOW, Shadowed, ShadowVerdict
-from ...pipeline.outcome import Outcome, outcome_of
+from ...pipeline.outcome import Outcome, completed, outcome_of
 from ...pipeline.pricing import PriceTable
 from ...pipeline.record import Record
 from ...pipeline.stream import Handler, Middleware, Reply, Stream
@@ -140,9 +140,7 @@ class Run:
 
     def _end(self, error: BaseException | None, verdict: ShadowVerdict, found: tuple[str, ...]) -> None:
         beside = self.beside
-        outcome = (
-            Outcome("completed", response=self.response) if error is None else Outcome(outcome_of(error), error=error)
-        )
+        outcome = completed(self.response) if error is None else Outcome(outcome_of(error), error=error)
         cost = cost_of_call(beside, outcome, self.tried.prices)
         beside.set(COST, cost)
         self.cost_usd = cost.amount_usd
