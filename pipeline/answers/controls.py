@@ -32,12 +32,12 @@ def controls_of(said: Mapping[str, Any]) -> Controls:
     if not _NAMES.issuperset(said):
         unknown = sorted(set(said) - _NAMES)
         raise ConfigError(f"options.cache: expected {', '.join(Controls._fields)}; found {', '.join(unknown)}.")
-    controls = Controls(**said)
     for name in said:
         if name != "ttl_s" and said[name].__class__ is not bool:
             raise ConfigError(f"options.cache.{name}: expected true or false, found {type(said[name]).__name__}.")
-    check_ttl("options.cache.ttl_s", controls.ttl_s)
-    return controls
+    ttl_s = said.get("ttl_s")
+    check_ttl("options.cache.ttl_s", ttl_s)
+    return Controls(said.get("no_cache", False), said.get("no_store", False), ttl_s)
 
 
 def check_ttl(path: str, ttl_s: object) -> None:
