@@ -45,8 +45,11 @@ def rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+SLICES = 4
+
+
 async def timed(call: Call, seconds: float, concurrency: int) -> dict[str, float]:
-    """CPU and wall microseconds a call."""
+    """CPU and wall microseconds a call, in the best of some slices of the time: what else the machine does only ever adds."""
     done = 0
 
     async def worker(until: float) -> None:
@@ -60,10 +63,13 @@ async def timed(call: Call, seconds: float, concurrency: int) -> dict[str, float
         await asyncio.gather(*(worker(until) for _ in range(concurrency)))
 
     await phase(seconds / 3)
-    done, wall, cpu = 0, time.perf_counter(), time.process_time()
-    await phase(seconds)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {"calls": done, "wall_us": wall / done * 1e6, "cpu_us": cpu / done * 1e6}
+    found = []
+    for _ in range(SLICES):
+        done, wall, cpu = 0, time.perf_counter(), time.process_time()
+        await phase(seconds / SLICES)
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        found.append({"calls": done, "wall_us": wall / done * 1e6, "cpu_us": cpu / done * 1e6})
+    return min(found, key=lambda one: one["cpu_us"])
 
 
 async def main() -> None:
