@@ -144,9 +144,13 @@ class Traits:
     @property
     def _latin(self) -> bool:
         request = self.call.request
-        return isinstance(request, ChatRequest) and all(
-            isinstance(message.content, str) and message.content.isascii() for message in request.messages
-        )
+        if not isinstance(request, ChatRequest):
+            return False
+        for message in request.__dict__["messages"]:
+            content = message.__dict__["content"]
+            if content.__class__ is not str or not content.isascii():
+                return False
+        return True
 
     def _field(self, name: str) -> Any:
         return getattr(self.call.request, name, None)
@@ -158,12 +162,14 @@ class Traits:
 
 def _length(request: Request) -> int:
     """-1 where a conversation holds more than texts, or is none."""
-    if not isinstance(request, ChatRequest) or request.tools or request.response_format is not None:
+    fields = request.__dict__  # pydantic's attributes cost several times as much
+    if not isinstance(request, ChatRequest) or fields["tools"] or fields["response_format"] is not None:
         return -1
     length = 0
-    for message in request.messages:
-        content = message.content
-        if not isinstance(content, str) or message.tool_calls:
+    for message in fields["messages"]:
+        said = message.__dict__
+        content = said["content"]
+        if content.__class__ is not str or said["tool_calls"]:
             return -1
         length += len(content) + 8
     return length

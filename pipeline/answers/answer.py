@@ -36,7 +36,7 @@ def incomplete(answer: Answer) -> str:
 
 def _finish_reasons(answer: Answer) -> list[str | None] | None:
     if isinstance(answer, ChatResponse):
-        return [choice.finish_reason for choice in answer.choices]
+        return [choice.__dict__["finish_reason"] for choice in answer.__dict__["choices"]]
     if isinstance(answer, Response):
         return None
     by_choice: dict[int, str | None] = {}

@@ -91,7 +91,9 @@ class ChatRequest(Request):
     @property
     def output_limit(self) -> int | None:
         """The most tokens that the caller wants back, under either of OpenAI's names."""
-        return self.max_completion_tokens if self.max_completion_tokens is not None else self.max_tokens
+        fields = self.__dict__
+        limit: int | None = fields["max_completion_tokens"]
+        return limit if limit is not None else fields["max_tokens"]
 
     @property
     def stop_sequences(self) -> tuple[str, ...]:
