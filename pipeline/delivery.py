@@ -168,7 +168,7 @@ class _ThreadQueue:
 
     def offer(self, sink: Sink, event: Any) -> bool:
         if self._spent:
-            self._spent.popleft() if len(self._spent) <= _KEPT else self._spent.clear()
+            self._free_one()
         if len(self._events) >= self._limit or self._closed:
             return False
         self._events.append((sink, event))
@@ -177,6 +177,12 @@ class _ThreadQueue:
         if not self._news.is_set():
             self._news.set()
         return True
+
+    def _free_one(self) -> None:
+        try:
+            self._spent.popleft() if len(self._spent) <= _KEPT else self._spent.clear()
+        except IndexError:
+            return  # the thread has let go of them in this moment
 
     def close(self) -> None:
         self._closed = True

@@ -12,7 +12,6 @@ from ..pipeline.errors import ConfigError, StoreError
 from .store import Taken, Window
 from .windows import Held, check_amount, check_take, check_units, correct, decide, decide_one
 
-
 _new = tuple.__new__  # half the time of a named tuple's own constructor
 
 

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -115,6 +116,23 @@ def test_what_was_delivered_is_freed_one_for_each_that_comes(monkeypatch: pytest
     queue._spent.extend([(print, 1)] * 4)  # more than are kept
     assert queue.offer(print, 9)
     assert gone == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_what_the_thread_lets_go_of_meanwhile_is_freed_already(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = delivery._ThreadQueue(100)
+    monkeypatch.setattr(queue, "_start", lambda: None)
+
+    class LetGo(deque[Any]):
+        """The thread falls asleep between the look and the step."""
+
+        def popleft(self) -> Any:
+            self.clear()
+            return super().popleft()
+
+    queue._spent = LetGo([(print, 1)])
+    assert queue.offer(print, 2)
+    assert queue.waiting == 1
+    assert not queue._spent
 
 
 async def test_a_full_queue_drops_and_counts(counting: Counting, gate: threading.Event) -> None:
