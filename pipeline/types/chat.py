@@ -141,9 +141,8 @@ class ChatResponse(Response):
     @property
     def text(self) -> str:
         """The first choice's text."""
-        choices = self.__dict__[
-            "choices"
-        ]  # pydantic's attributes cost several times as much, and this is what everybody reads
+        # what everybody reads; pydantic's attributes cost several times as much
+        choices = self.__dict__["choices"]
         return choices[0].__dict__["message"].text if choices else ""
 
     @property

@@ -169,6 +169,6 @@ class Message(Model):
     def text(self) -> str:
         """The text of the content; parts that are not text are left out."""
         content = self.__dict__["content"]
-        if content.__class__ is str:
+        if isinstance(content, str):
             return content
         return "".join(part.text for part in self.content or () if isinstance(part, TextPart))

@@ -219,3 +219,12 @@ def test_usage_writes_only_what_was_set() -> None:
         "prompt_tokens": 1,
         "prompt_tokens_details": {"cached_tokens": 1},
     }
+
+
+def test_a_text_of_a_class_of_its_own_is_a_text() -> None:
+    class Name(str):
+        __slots__ = ()
+
+    message = Message(role="user", content="x").but(content=Name("Ann"))
+    assert message.text == "Ann"
+    assert ChatResponse.model_validate({"choices": [{"index": 0, "message": message}]}).text == "Ann"
