@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -112,10 +113,16 @@ class RedisServer:
 
 
 class PostgresServer:
-    """A PostgreSQL with an empty database `glassway`. It refuses to run as root, and then runs as the user `nobody`."""
+    """A PostgreSQL with an empty database `glassway`. It refuses to run as root, and then runs as the user `nobody`.
+
+    `folder` is for its log. Its data lie in a folder of their own: pytest's are closed to other users, also again whenever another
+    pytest starts meanwhile.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._home = Path(tempfile.mkdtemp(prefix="glassway-postgres-"))
+        self._data = self._home / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._initdb, self._postgres = program("initdb"), program("postgres")
         self.port = free_port()
@@ -127,10 +134,11 @@ class PostgresServer:
 
     def start(self) -> Self:
         """Make its files where there are none, start it, and wait until it answers."""
-        data = self._folder / "data"
+        data = self._data
         if not data.exists():
-            data.mkdir(parents=True)
-            self._hand_over()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if (user := _user()) is not None:
+                shutil.chown(self._home, user)
             self._run([self._initdb, "-D", str(data), "-U", "glassway", "-A", "trust", "-E", "UTF8", "--no-sync"])
         arguments = ["-D", str(data), "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={data}", "-c", "fsync=off"]  # fmt: skip
         log = (self._folder / "postgres.log").open("ab")
@@ -167,16 +175,7 @@ class PostgresServer:
         return True
 
     def _run(self, command: list[str]) -> None:
-        subprocess.run(command, check=True, capture_output=True, user=_user(), cwd=self._folder / "data", timeout=60)
-
-    def _hand_over(self) -> None:
-        """The folders on the way there are the test's, and closed to others; the data are that user's."""
-        if (user := _user()) is None:
-            return
-        shutil.chown(self._folder / "data", user)
-        for folder in (self._folder, *self._folder.parents):
-            if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
-                folder.chmod(folder.stat().st_mode | 0o011)
+        subprocess.run(command, check=True, capture_output=True, user=_user(), cwd=self._home, timeout=60)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -185,6 +184,7 @@ class PostgresServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+        shutil.rmtree(self._home)
 
 
 def _user() -> str | None:
