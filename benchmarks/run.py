@@ -194,7 +194,7 @@ def report(runs: Runs, imports: dict[str, float], chain: dict[str, Any]) -> int:
 
 
 def _peer(runs: Runs, mode: str) -> list[float]:
-    """How many times as long as on the machine of the budgets the openai SDK took, by round; 1 where it was not measured."""
+    """How many times as long as on the machine of the budgets the openai SDK took, by round; empty where it was not measured."""
     return [run["many"]["cpu_us"] / PEER_US[mode] for run in runs.get(("openai_sdk", mode), [])]
 
 

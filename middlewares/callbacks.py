@@ -105,10 +105,10 @@ class Callbacks:
     def _ended(self, call: Call, loop: asyncio.AbstractEventLoop, record: Record, outcome: Outcome) -> None:
         """Tell how the call has ended."""
         name: Literal["success", "failure"] = "success" if outcome.ok else "failure"
-        if recipients := self._recipients[name]:
-            event = CallEvent(name, record.call_id, call.request, outcome.response, outcome.error, None, record)
-            for recipient in recipients:
-                self._deliverer.offer(recipient, event, loop)
+        if self._recipients[name]:
+            self._offer(
+                CallEvent(name, record.call_id, call.request, outcome.response, outcome.error, None, record), loop
+            )
 
     def _offer(self, event: CallEvent, loop: asyncio.AbstractEventLoop) -> None:
         for recipient in self._recipients[event.event]:

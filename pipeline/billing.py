@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .call import Call
     from .outcome import Outcome
 
-_new = tuple.__new__  # half the time of a named tuple's own constructor
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 NOTHING = Cost(Decimal(0), "exact")
 """Nothing was generated, so nothing is charged."""
@@ -107,7 +107,7 @@ def _attempt_cost(attempt: Attempt, call: Call, outcome: Outcome | None, table: 
         usage, source = counted
     tier = attempt.service_tier or (_tier(usage) if usage is not None else None) or _answered_tier(call, outcome)
     names = (attempt.response_model, attempt.model)
-    sought = _new(Sought, (attempt.vendor or attempt.provider, names, tier, attempt.provider))
+    sought = _new_tuple(Sought, (attempt.vendor or attempt.provider, names, tier, attempt.provider))
     return _priced(usage, source, sought, table, at, attempt.number)
 
 

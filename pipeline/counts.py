@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .types import CompletionTokensDetails, PromptTokensDetails, Usage
 
-_new = tuple.__new__  # half the time of a named tuple's own constructor
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 
 class Counts(NamedTuple):
@@ -29,7 +29,7 @@ def counts_of(usage: Usage) -> Counts:
     read, spent = fields["prompt_tokens_details"], fields["completion_tokens_details"]
     whole_alone = not (cached or written or reasoning) and _names_no_part(read) and _names_no_part(spent)
     if whole_alone and all_tokens == prompt + completion and prompt >= 0 and completion >= 0:
-        return _new(Counts, (prompt, completion, (), (), ()))
+        return _new_tuple(Counts, (prompt, completion, (), (), ()))
     anomalies: tuple[str, ...] = ()
     negative = min(prompt, completion, cached, written, reasoning) < 0
     if negative or cached + written > prompt or reasoning > completion or all_tokens != prompt + completion:

@@ -63,9 +63,7 @@ class Outcome:
             make = self._make
             self._make = lambda: _with_record(make(), record)
         else:
-            response = self._assembled
-            if response is not None:
-                self._assembled = response.with_record(record)
+            self._assembled = _with_record(self._assembled, record)
 
     @property
     def ok(self) -> bool:

@@ -19,7 +19,7 @@ _EXACT = Context(prec=100, traps=[InvalidOperation])
 
 add_usd, times_usd, _scaleb = _EXACT.add, _EXACT.multiply, _EXACT.scaleb
 
-_new = tuple.__new__
+_new_tuple = tuple.__new__
 """A named tuple of all its fields, in half the time of its own constructor: a bill has several."""
 
 _NOTHING = Decimal(0)
@@ -179,7 +179,7 @@ def bill(usage: Usage, price: Price, *, target: str = "", source: UsageSource = 
     for line in lines[1:]:
         amount = add_usd(amount, line.amount_usd)
     status = "exact" if source == "provider" and not anomalies else "estimated"
-    return _new(Cost, (amount, status, tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies))
+    return _new_tuple(Cost, (amount, status, tuple(lines), _NOTHING, _NOTHING, price.table, source, (), anomalies))
 
 
 def reported(usage: Usage, vendor: str) -> Decimal | None:
@@ -228,13 +228,13 @@ def _token_lines(
         if rate is not None:
             tokens -= count
             amount = _scaleb(times_usd(rate, count), _PER_MILLION)
-            lines.append(_new(CostLine, (part, amount, count, rate, 0, attempt)))
+            lines.append(_new_tuple(CostLine, (part, amount, count, rate, 0, attempt)))
     if not tokens:
         return True
     rate = getattr(rates, item)
     if rate is not None:
         amount = _scaleb(times_usd(rate, tokens), _PER_MILLION)
-        lines.append(_new(CostLine, (item, amount, tokens, rate, 0, attempt)))
+        lines.append(_new_tuple(CostLine, (item, amount, tokens, rate, 0, attempt)))
     return rate is not None
 
 

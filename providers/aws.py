@@ -11,7 +11,7 @@ import os
 import re
 import threading
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pydantic import SecretStr
 
@@ -238,8 +238,6 @@ class Bedrock(HTTPProvider):
     `access_key_id` with `secret_access_key` (and `session_token`), or `profile`, or what botocore finds.
     `api="invoke"` sends the models' own bodies (Claude, Nova) instead of Converse's; a call may say otherwise.
     """
-
-    signs: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -65,7 +64,7 @@ class Body:
     def __init__(self, answered: Answered, url: httpx.URL, max_bytes: int) -> None:
         self._answered = answered
         self.status_code, raw, self._stream, _ = answered
-        self.headers = {_name(name): value.decode("latin-1") for name, value in raw}
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw}
         """By lower-case name."""
         self._url = url
         self._max_bytes = max_bytes
@@ -148,12 +147,6 @@ class Body:
         if not self.closed and isinstance(self._stream, httpx.AsyncByteStream):
             self.closed = True
             await self._stream.aclose()
-
-
-@lru_cache(maxsize=256)
-def _name(name: bytes) -> str:
-    """In lower case. Every answer has the same twenty names."""
-    return name.decode("latin-1").lower()
 
 
 class BodySource:

@@ -49,9 +49,8 @@ class Head:
         if found is None:
             whole = _lines(method, self.url, self.headers)
             before, name, after = whole.partition(b"\r\ncontent-length: ")
-            _, end, rest = after.partition(
-                b"\r\n"
-            )  # the length that the head has, if a user gave one, is not the body's
+            # the length that the head has, if a user gave one, is not the body's
+            _, end, rest = after.partition(b"\r\n")
             found = self._lines[method] = (before + name, end + rest + b"\r\n")
         return found
 

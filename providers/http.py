@@ -66,8 +66,12 @@ class HTTPProvider(Direct):
     `connect_s`: the most seconds for a new connection; the call's deadline and limits hold besides.
     """
 
-    signs: ClassVar[bool] = False
-    """Whether `_sign` has anything to do at a call."""
+    _signs: ClassVar[bool] = False
+    """Whether `_sign` has anything to do: most calls need not wait for nothing."""
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        cls._signs = cls._sign is not HTTPProvider._sign
 
     def __init__(
         self,
@@ -114,7 +118,7 @@ class HTTPProvider(Direct):
         encoded = encoded_by(self.codec, call, self.name, self._translation)
         head = self._head(call, encoded)
         request = PreparedRequest(encoded, head, self._timeouts(call), self._more_headers(call))
-        if self.signs:
+        if self._signs:
             await self._sign(request, call)
         attempt = call.attempt
         if attempt is not None:

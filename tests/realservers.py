@@ -121,10 +121,10 @@ class PostgresServer:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._home = Path(tempfile.mkdtemp(prefix="glassway-postgres-"))
-        self._data = self._home / "data"
         self._process: subprocess.Popen[bytes] | None = None
         self._initdb, self._postgres = program("initdb"), program("postgres")
+        self._home = Path(tempfile.mkdtemp(prefix="glassway-postgres-"))
+        self._data = self._home / "data"
         self.port = free_port()
 
     @property
@@ -178,7 +178,11 @@ class PostgresServer:
         subprocess.run(command, check=True, capture_output=True, user=_user(), cwd=self._home, timeout=60)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

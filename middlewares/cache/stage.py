@@ -105,7 +105,7 @@ class Cache:
     def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """Look up, or ask and keep."""
         controls = controls_of(call.state.options.cache)
-        if controls.no_cache and controls.no_store:
+        if controls.bypass:
             call.set(CACHE, _bypassed("no_cache and no_store"))
             return call_next(call)
         key = self._key(call)

@@ -72,7 +72,7 @@ def _choice(choice: Json, dialect: Dialect, place: int) -> Json:
 
 def _message(message: Json, dialect: Dialect) -> Json:
     message["role"] = message.get("role") or "assistant"
-    reasoning = take_reasoning(message) if "reasoning_content" in message or "reasoning" in message else None
+    reasoning = take_reasoning(message)
     if isinstance(content := message.get("content"), list):
         message["content"], thought = split_content(content)
         reasoning = reasoning or thought
@@ -138,16 +138,13 @@ def usage_of(counts: Any) -> Usage | None:
 def _counts(counts: Any) -> Json | None:
     if not isinstance(counts, dict):
         return None
-    usage: Json = counts
-    if None in counts.values():
-        usage = {name: value for name, value in counts.items() if value is not None}
-    if not _CACHED.keys().isdisjoint(usage):
-        _note_cached(usage)
+    usage: Json = {name: value for name, value in counts.items() if value is not None}
+    _note_cached(usage)
     _complete_sums(usage)
     return usage
 
 
-_CACHED = dict.fromkeys(("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens"))
+_CACHED = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")
 """DeepSeek; Mistral; Together and the Hugging Face router."""
 
 
