@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import error_kind
@@ -92,15 +92,30 @@ _failed = 0
 
 def notify(observer: Callable[..., Any], *told: object) -> None:
     """Tell an observer. One that raises is logged and counted, and breaks nothing."""
-    global _failed
     try:
         observer(*told)
-    except Exception:
-        _failed = next(_failures)
-        called = getattr(observer, "func", observer)  # of a partial, what it calls
-        logger.exception(
-            "An observer raised (%s); the call goes on.", getattr(called, "__qualname__", type(called).__name__)
-        )
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said
+        _count_failure(observer, error)
+
+
+def notify_all(observers: Iterable[Callable[..., Any]], *told: object) -> None:
+    """Tell all of them, as `notify` does."""
+    for observer in observers:
+        try:
+            observer(*told)
+        except Exception as error:  # noqa: BLE001 - as above
+            _count_failure(observer, error)
+
+
+def _count_failure(observer: Callable[..., Any], error: Exception) -> None:
+    global _failed
+    _failed = next(_failures)
+    called = getattr(observer, "func", observer)  # of a partial, what it calls
+    logger.error(
+        "An observer raised (%s); the call goes on.",
+        getattr(called, "__qualname__", type(called).__name__),
+        exc_info=error,
+    )
 
 
 def observer_failures() -> int:

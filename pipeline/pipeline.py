@@ -17,7 +17,7 @@ from .clock import SYSTEM_CLOCK, Clock
 from .dryrun import DryRun, DryRunStop
 from .errors import ConfigError, GlasswayError, PlanError
 from .facts import PAYLOAD, TOOLS
-from .outcome import Outcome, completed, notify, outcome_of
+from .outcome import Outcome, completed, notify_all, outcome_of
 from .parts import PartLimits, parts_of, send_parts
 from .plan import Plan, PlannedStage, check_order, rule_of, settings_of, stage_name
 from .portal import run_sync
@@ -165,9 +165,9 @@ class Pipeline:
             if self._telemetry is not None:
                 self._telemetry.finish(record, outcome)  # never raises
             self.statistics.note(record)
-            for observer in state.recorded:
-                notify(observer, record, outcome)
-            state.recorded.clear()  # they may hold the call, which holds them: only the garbage collector would part them
+            if state.recorded:
+                notify_all(state.recorded, record, outcome)
+                state.recorded.clear()  # they may hold the call, which holds them: only the garbage collector would part them
         finally:
             self._leave()
 

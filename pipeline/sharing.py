@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Literal, Protocol, TypeVar, get_args
+from typing import Any, Literal, Protocol, TypeVar, cast, get_args
 
 from .call import Call
 from .errors import ConfigError, StoreError
 from .facts import STORE_FAILURES, StoreFailed
 
 T = TypeVar("T")
+A = TypeVar("A")
+B = TypeVar("B")
 
 OnStoreFailure = Literal["fail_open", "fail_closed"]
 """What becomes of a call whose stage cannot reach its store: it goes on without, or it fails with `StoreError`."""
@@ -35,14 +37,32 @@ async def ask_store(call: Call, stage: str, policy: OnStoreFailure, question: Aw
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001 - a backend may raise anything; what it means is the policy's to say
-        # The kind of error only: a backend's message may hold its URL with the password in it.
-        call.add(STORE_FAILURES, StoreFailed(stage, type(error).__name__, policy))
-        if policy == "fail_open":
-            return otherwise
+        _note_failure(call, stage, policy, error)
+        return otherwise
+
+
+def _note_failure(call: Call, stage: str, policy: OnStoreFailure, error: Exception) -> None:
+    """What `ask_store` does about a failure: says so, and raises `StoreError` where the policy is to fail."""
+    # The kind of error only: a backend's message may hold its URL with the password in it.
+    call.add(STORE_FAILURES, StoreFailed(stage, type(error).__name__, policy))
+    if policy == "fail_closed":
         raise StoreError(
             f"{stage} cannot reach its store ({type(error).__name__}) and fails closed. "
             "Bring the store back, or let calls pass meanwhile: on_store_failure='fail_open'."
         ) from None
+
+
+def ask_now(
+    call: Call, stage: str, policy: OnStoreFailure, question: Callable[[A, B], T], first: A, second: B
+) -> T | None:
+    """`ask_store`, of a store that answers at once; otherwise None."""
+    try:
+        return question(first, second)
+    except ConfigError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as in `ask_store`
+        _note_failure(call, stage, policy, error)
+        return None
 
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -59,6 +79,12 @@ class Settles(Protocol):
     def immediate(self) -> bool: ...
 
     def settle(self, window: Any, slice_: int, units: int, /) -> Coroutine[Any, Any, None]: ...
+
+
+class SettlesNow(Settles, Protocol):
+    """One that is `immediate`."""
+
+    def settle_now(self, window: Any, slice_: int, units: int, /) -> None: ...
 
 
 class Afterwards:
@@ -84,13 +110,18 @@ class Afterwards:
         if len(self._under_way) >= self._limit or not self._hand_in(piece):
             self._drop()
 
-    def settle(self, loop: asyncio.AbstractEventLoop, store: Settles, corrections: Sequence[Correction]) -> None:
-        """Correct what was booked in windows of `store`. See `run`."""
-        if store.immediate:
-            for correction in corrections:
-                _run_now(store.settle(*correction))
-        elif corrections:
-            self.run(loop, lambda: _settled(store, corrections), immediate=False)
+    def settle(self, loop: asyncio.AbstractEventLoop | None, store: Settles, corrections: Sequence[Correction]) -> None:
+        """Correct what was booked in windows of `store`. See `run`; an immediate store needs no loop."""
+        if loop is not None and not store.immediate:
+            if corrections:
+                self.run(loop, lambda: _settled(store, corrections), immediate=False)
+            return
+        settle_now = cast("SettlesNow", store).settle_now
+        for window, slice_, units in corrections:
+            try:
+                settle_now(window, slice_, units)
+            except Exception as error:  # noqa: BLE001 - the call has ended; whatever fails now is only said
+                _report(error)
 
     async def flush(self, limit_s: float = 5.0) -> None:
         """Wait for what is under way on this loop, at most `limit_s` of real time."""

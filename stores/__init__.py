@@ -6,9 +6,19 @@ from ..pipeline.errors import ConfigError
 from .disk import DiskStore
 from .memory import MemoryStore
 from .redis import SCHEMES, RedisStore
-from .store import Store, Taken, Window
+from .store import ImmediateStore, Store, Taken, Window, immediate
 
-__all__ = ["DiskStore", "MemoryStore", "RedisStore", "Store", "Taken", "Window", "make_store"]
+__all__ = [
+    "DiskStore",
+    "ImmediateStore",
+    "MemoryStore",
+    "RedisStore",
+    "Store",
+    "Taken",
+    "Window",
+    "immediate",
+    "make_store",
+]
 
 
 def make_store(place: str) -> Store:

@@ -48,7 +48,7 @@ class MemoryStore:
         self._max_states = max_states
         self._now_s = now_s
         self._states: dict[str, _Kept] = {}
-        self._windows: dict[str, tuple[Window, Held]] = {}
+        self._windows: dict[str, Held] = {}
         self._full_until_s = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
@@ -98,23 +98,35 @@ class MemoryStore:
 
     async def take(self, windows: Sequence[Window], amounts: Sequence[int]) -> Taken:
         """Take units from all windows or from none. Never suspends. Raises `StoreError` if one more window is too many."""
+        return self.take_now(windows, amounts)
+
+    def take_now(self, windows: Sequence[Window], amounts: Sequence[int]) -> Taken:
+        """`take`, without a coroutine."""
         now_us = int(self._now_s() * 1e6)
         if len(windows) == 1 == len(amounts):
-            [window], [amount] = windows, amounts
+            window, amount = windows[0], amounts[0]
             check_amount(amount)
             with self._lock:
                 return decide_one(window, self._held(window), amount, now_us)
         check_take(windows, amounts)
         with self._lock:
-            return decide(windows, [self._held(window) for window in windows], amounts, now_us)
+            return decide(windows, list(map(self._held, windows)), amounts, now_us)
 
     async def settle(self, window: Window, slice_: int, units: int) -> None:
         """Correct what was booked. Never suspends."""
+        self.settle_now(window, slice_, units)
+
+    def settle_now(self, window: Window, slice_: int, units: int) -> None:
+        """`settle`, without a coroutine."""
         check_units(units)
         now_us = int(self._now_s() * 1e6)
         with self._lock:
-            if units > 0 or window.key in self._windows:
-                correct(self._held(window), slice_, units, now_us)
+            held = self._windows.get(window.key)
+            if held is None and units <= 0:
+                return
+            if held is None or held.window is not window:
+                held = self._held(window)
+            correct(held, slice_, units, now_us)
 
     async def aclose(self) -> None:
         """Nothing to let go of: values stay for whoever shares this store."""
@@ -150,12 +162,13 @@ class MemoryStore:
         if found is None:
             held = Held(window)
             self._make_room_for_a_state(self._now_s())
-            return self._windows.setdefault(window.key, (window, held))[1]
-        if found[0] is not window:
-            if found[0] != window:
-                found[1].fit(window)
-            self._windows[window.key] = (window, found[1])
-        return found[1]
+            return self._windows.setdefault(window.key, held)
+        if found.window is not window:
+            if found.window != window:
+                found.fit(window)
+            else:
+                found.window = window  # seen at once the next time
+        return found
 
     def _make_room_for_a_state(self, now_s: float) -> None:
         if len(self._states) + len(self._windows) < self._max_states:
@@ -173,7 +186,7 @@ class MemoryStore:
         for key, state in list(self._states.items()):
             if state.until_s <= now_s:
                 self._states.pop(key, None)
-        for key, (_, held) in list(self._windows.items()):
+        for key, held in list(self._windows.items()):
             if not held.slices or held.ends_us() <= now_s * 1e6:
                 self._windows.pop(key, None)
         self._full_until_s = now_s if len(self._states) + len(self._windows) < before else now_s + 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, cast, runtime_checkable
 
 MOST = 2**53 - 1
 """Units, limits and sums of a window are whole numbers up to here: what every store, Redis's Lua too, counts exactly."""
@@ -58,7 +58,10 @@ class Store(Protocol):
 
     @property
     def immediate(self) -> bool:
-        """Whether its coroutines never suspend, so that they may be run to their end where nothing can be awaited."""
+        """Whether its coroutines never suspend, so that they may be run to their end where nothing can be awaited.
+
+        Then it is an `ImmediateStore`.
+        """
         ...
 
     async def get(self, key: str) -> bytes | None:
@@ -100,3 +103,20 @@ class Store(Protocol):
     async def aclose(self) -> None:
         """Let go of files and connections. May be called more than once; a store that is used again opens again."""
         ...
+
+
+class ImmediateStore(Store, Protocol):
+    """A store that never waits: what a stage asks it at each call, it answers without a coroutine too."""
+
+    def take_now(self, windows: Sequence[Window], amounts: Sequence[int]) -> Taken:
+        """`take`."""
+        ...
+
+    def settle_now(self, window: Window, slice_: int, units: int) -> None:
+        """`settle`."""
+        ...
+
+
+def immediate(store: Store) -> ImmediateStore | None:
+    """The store, if it answers at once."""
+    return cast("ImmediateStore", store) if store.immediate else None

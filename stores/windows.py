@@ -14,6 +14,7 @@ from .store import LONGEST_S, MOST, Taken, Window
 
 _US = 1_000_000
 _NEVER = 2**62
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 
 def check_window(window: Window) -> None:
@@ -30,9 +31,11 @@ def check_take(windows: Sequence[Window], amounts: Sequence[int]) -> None:
     """Raises `ConfigError` for amounts that nobody can take, and for one window named twice."""
     if len(windows) != len(amounts):
         raise ConfigError(f"take: expected an amount for each of {len(windows)} windows, found {len(amounts)}.")
-    for amount in amounts:
+    keys = set()
+    for window, amount in zip(windows, amounts):  # noqa: B905 - as many, as was just seen
         check_amount(amount)
-    if len(windows) > 1 and len({window.key for window in windows}) < len(windows):
+        keys.add(window.key)
+    if len(keys) < len(windows):
         raise ConfigError(
             "take: expected windows of different keys, found one twice. Give each bound a key of its own."
         )
@@ -68,6 +71,7 @@ class Held:
         "slices",
         "total",
         "width_us",
+        "window",
     )
 
     def __init__(self, window: Window, slices: Mapping[int, int] | None = None) -> None:
@@ -82,6 +86,7 @@ class Held:
     def fit(self, window: Window) -> None:
         """Count by this window's settings from now on. Raises `ConfigError` for one that cannot be kept."""
         check_window(window)
+        self.window = window
         self.fixed = window.fixed
         self.length_us, self.width_us, self.keeps_us = geometry(window)
 
@@ -152,20 +157,25 @@ def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[in
     """Forget what is over and, if every window has room, book the amounts. Changes `held`."""
     if len(windows) == 1:
         return decide_one(windows[0], held[0], amounts[0], now_us)
-    places, wait_us, short = [], 0.0, -1
-    for index, (window, one, amount) in enumerate(zip(windows, held, amounts)):  # noqa: B905 - checked by `check_take`
+    places: list[int] = []
+    used: list[int] = []
+    wait_us, short = 0.0, -1
+    for window, one, amount in zip(windows, held, amounts):  # noqa: B905 - checked by `check_take`
         if now_us >= one.oldest + one.keeps_us or one.newest > now_us + one.length_us:
             one.expire(now_us)
-        places.append(one.place(now_us))
         if amount and one.total + amount > window.limit:
             needed_us = one.wait_us(amount, window.limit, now_us) or math.inf
             if needed_us > wait_us:
-                wait_us, short = needed_us, index
-    if short < 0:
-        for one, place, amount in zip(held, places, amounts):  # noqa: B905 - as above
-            if amount:
-                one.book(place, amount)
-    return Taken(short < 0, tuple([one.total for one in held]), tuple(places), wait_us / _US, short)
+                wait_us, short = needed_us, len(places)
+        places.append(one.place(now_us))
+        used.append(one.total)
+    if short >= 0:
+        return _new_tuple(Taken, (False, tuple(used), tuple(places), wait_us / _US, short))
+    for index, amount in enumerate(amounts):
+        if amount:
+            held[index].book(places[index], amount)
+            used[index] += amount
+    return _new_tuple(Taken, (True, tuple(used), tuple(places), 0.0, -1))
 
 
 def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
@@ -173,23 +183,29 @@ def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
     if now_us >= held.oldest + held.keeps_us or held.newest > now_us + held.length_us:
         held.expire(now_us)
     place = held.place(now_us)
-    if not amount:
-        return Taken(True, (held.total,), (place,))
-    if held.total + amount > window.limit:
-        wait_us = held.wait_us(amount, window.limit, now_us) or math.inf
-        return Taken(False, (held.total,), (place,), wait_us / _US, 0)
-    held.book(place, amount)
-    return Taken(True, (held.total,), (place,))
+    total = held.total
+    if amount:
+        if total + amount > window.limit:
+            wait_us = held.wait_us(amount, window.limit, now_us) or math.inf
+            return _new_tuple(Taken, (False, (total,), (place,), wait_us / _US, 0))
+        total += amount
+        held.book(place, amount)
+    return _new_tuple(Taken, (True, (total,), (place,), 0.0, -1))
 
 
 def correct(held: Held, slice_: int, units: int, now_us: int) -> None:
     """Change what was booked in a slice; never below 0, and the sum never above 2^53 - 1. Nothing if its time is over."""
     if now_us >= held.oldest + held.keeps_us or held.newest > now_us + held.length_us:
         held.expire(now_us)
-    if slice_ not in held.slices:
+    booked = held.slices.get(slice_)
+    if booked is None:
         if units <= 0 or now_us >= slice_ + held.keeps_us:
             return
         if held.fixed and held.slices:
             slice_ = held.oldest
-    booked = held.slices.get(slice_, 0)
-    held.book(slice_, max(-booked, min(units, MOST - held.total)))
+        booked = held.slices.get(slice_, 0)
+    if units < -booked:
+        units = -booked
+    elif units > MOST - held.total:
+        units = MOST - held.total
+    held.book(slice_, units)

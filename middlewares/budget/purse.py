@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ from functools import lru_cache
 from math import ceil, inf
 from typing import Literal, NamedTuple, get_args
 
+from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
 from ...pipeline.pricing import times_usd, usd
 from ...pipeline.scope import Scope
@@ -21,6 +23,7 @@ MICRO = Decimal(1_000_000)
 
 _DAY_S = 86_400.0
 HOUR_NS = 3_600_000_000_000
+_CLAIMS_KEPT = 1000
 _SPARE_S = _DAY_S
 """A calendar's window is kept this much longer than it lasts."""
 _LENGTHS_S: dict[Period, float] = {
@@ -84,13 +87,63 @@ class BudgetOf(Scope):
 
 
 class Claim(NamedTuple):
-    """What a call takes from one budget."""
+    """One budget that a call takes from, and what is to be known of it for an hour."""
 
     budget: BudgetOf
     share: str
     window: Window
     limit_usd: Decimal
     """The window's limit, as facts say it."""
+    period: str
+    """The budget's, as facts say it."""
+    warn_micro: float
+    """From here on a warning is given."""
+    gauge: str | None
+    """The budget's name, if all calls share it."""
+
+    @classmethod
+    def of(cls, budget: BudgetOf, share: str, hour: int) -> Claim:
+        """For whoever has this share, in this hour since 1970: it is in one period only."""
+        window = budget.window(share, hour * HOUR_NS)
+        period = budget.period if isinstance(budget.period, str) else f"{budget.period:g} s"
+        gauge = budget.name if budget.is_one else None
+        return cls(budget, share, window, budget.micro / MICRO, period, budget.warn_at * window.limit, gauge)
+
+
+class Claims(NamedTuple):
+    """All budgets that a call takes from."""
+
+    each: tuple[Claim, ...]
+    windows: tuple[Window, ...]
+
+
+class Purse:
+    """Budgets, and the claims on them of the calls of an hour."""
+
+    __slots__ = ("_known", "budgets")
+
+    def __init__(self, budgets: Sequence[BudgetOf]) -> None:
+        self.budgets = tuple(budgets)
+        self._known: dict[tuple[int, tuple[str | None, ...]], Claims] = {}
+        """By hour and shares; at most a thousand."""
+
+    def claims(self, call: Call) -> Claims:
+        """What the call takes from; nothing if no budget is about it."""
+        hour = call.state.clock.wall_ns() // HOUR_NS
+        budgets = self.budgets
+        shares = (budgets[0].share(call),) if len(budgets) == 1 else tuple([budget.share(call) for budget in budgets])
+        return self._known.get((hour, shares)) or self._made(hour, shares)
+
+    def _made(self, hour: int, shares: tuple[str | None, ...]) -> Claims:
+        if len(self._known) >= _CLAIMS_KEPT:
+            self._known.clear()
+        each = tuple(
+            Claim.of(budget, share, hour)
+            for budget, share in zip(self.budgets, shares, strict=True)
+            if share is not None
+        )
+        claims = self._known[hour, shares] = Claims(each, tuple(claim.window for claim in each))
+        return claims
 
 
 @lru_cache(maxsize=64)

@@ -13,20 +13,21 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from ...pipeline.billing import cost_of_call
 from ...pipeline.call import Call
 from ...pipeline.errors import BudgetExceeded, ConfigError, UnpricedModel
-from ...pipeline.facts import BUDGETS, Budgeted, BudgetVerdict, Cost
+from ...pipeline.facts import BUDGETS, COST, Budgeted, BudgetVerdict, Cost
 from ...pipeline.gauges import Reading, watch
 from ...pipeline.outcome import Outcome
 from ...pipeline.overrides import PriceEntry, with_overrides
 from ...pipeline.plan import Rule
-from ...pipeline.pricing import PriceTable, Sought, add_usd, default_prices, find_price, second, times_usd
+from ...pipeline.pricing import PriceTable, default_prices
 from ...pipeline.record import Record
 from ...pipeline.scope import Per, check_names, read_scopes
-from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_store, check_policy
+from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_now, ask_store, check_policy
 from ...pipeline.stream import Handler, Reply
-from ...pipeline.tokens import bound_request_tokens
-from ...pipeline.types import ChatRequest
-from ...stores import Store, Taken, make_store
-from .purse import HOUR_NS, MICRO, BudgetOf, Claim, micro_of
+from ...stores import ImmediateStore, Store, Taken, immediate, make_store
+from .ceiling import Ceilings
+from .purse import MICRO, BudgetOf, Claim, Claims, Purse, micro_of
+
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 METRIC = "glassway.budget_used_usd"
 
@@ -80,16 +81,15 @@ class Budget:
     store: Store | str = "memory"
     """`memory`, `disk:./state`, `redis://...`, or a store: who shares it shares the budgets."""
     on_store_failure: OnStoreFailure = "fail_closed"
-    _budgets: tuple[BudgetOf, ...] = field(init=False, repr=False, compare=False)
+    _purse: Purse = field(init=False, repr=False, compare=False)
+    _ceilings: Ceilings = field(init=False, repr=False, compare=False)
     _table: PriceTable = field(init=False, repr=False, compare=False)
     _store: Store = field(init=False, repr=False, compare=False)
+    _at_once: ImmediateStore | None = field(init=False, repr=False, compare=False)
+    """The store, if no question to it waits."""
     _afterwards: Afterwards = field(init=False, repr=False, compare=False, default_factory=Afterwards)
     _used: dict[str, int] = field(init=False, repr=False, compare=False, default_factory=dict)
     """Micro-dollars used of budgets that all calls share, as last seen."""
-    _known_claims: dict[tuple[str, str, int], Claim] = field(
-        init=False, repr=False, compare=False, default_factory=dict
-    )
-    """By budget, share and hour; at most a thousand."""
     _warned: dict[str, None] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -109,8 +109,10 @@ class Budget:
         check_policy("Budget", self.on_store_failure)
         table = self.prices if self.prices is not None else default_prices()
         object.__setattr__(self, "_table", with_overrides(table, self.overrides) if self.overrides else table)
-        object.__setattr__(self, "_budgets", budgets)
+        object.__setattr__(self, "_purse", Purse(budgets))
+        object.__setattr__(self, "_ceilings", Ceilings(self._table, self.output_tokens))
         object.__setattr__(self, "_store", make_store(self.store) if isinstance(self.store, str) else self.store)
+        object.__setattr__(self, "_at_once", immediate(self._store))
         watch(self)
 
     @classmethod
@@ -129,61 +131,30 @@ class Budget:
         """Read the prices before the first call needs them."""
         await asyncio.to_thread(self._table.load)
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """The reply, if there is money for it. Raises `BudgetExceeded`, `UnpricedModel`, and `StoreError` with `fail_closed`."""
-        claims = self._claims(call)
-        if not claims:
-            return await call_next(call)
-        reserved = self._most(call)
+        claims = self._purse.claims(call)
+        if not claims.each:
+            return call_next(call)
+        reserved = self._ceilings.micro(call)
         if reserved is None:
-            self._unpriced(call, claims)
+            self._unpriced(call, claims.each)
             reserved = 0  # taken for what is known of the bill later
-        if call.dry_run:
-            await self._look(call, claims, reserved)
-            return await call_next(call)
-        taken = await self._take(call, claims, reserved)
-        if taken is not None:
-            self._settle_later(call, claims, taken, reserved)
+        store = self._at_once
+        if store is None or call.state.dry_run:
+            return self._wait(call, call_next, claims, reserved)
+        amounts = (reserved,) * len(claims.windows)
+        # without a coroutine: this is nearly every call's way
+        taken = ask_now(call, "Budget", self.on_store_failure, store.take_now, claims.windows, amounts)
+        self._note(call, claims.each, taken, reserved)
+        return call_next(call)
+
+    async def _wait(self, call: Call, call_next: Handler, claims: Claims, reserved: int) -> Reply:
+        amounts = (0 if call.dry_run else reserved,) * len(claims.windows)
+        question = self._store.take(claims.windows, amounts)
+        taken = await ask_store(call, "Budget", self.on_store_failure, question, None)
+        (self._look if call.dry_run else self._note)(call, claims.each, taken, reserved)
         return await call_next(call)
-
-    def _claims(self, call: Call) -> list[Claim]:
-        hour = call.clock.wall_ns() // HOUR_NS
-        found = []
-        for budget in self._budgets:
-            share = budget.share(call)
-            if share is not None:
-                key = (budget.name, share, hour)
-                found.append(self._known_claims.get(key) or self._known_claim(key, budget))
-        return found
-
-    def _known_claim(self, key: tuple[str, str, int], budget: BudgetOf) -> Claim:
-        """Made once an hour, which is in one period only."""
-        _, share, hour = key
-        if len(self._known_claims) >= _CLAIMS_KEPT:
-            self._known_claims.clear()
-        claim = self._known_claims[key] = Claim(
-            budget, share, budget.window(share, hour * HOUR_NS), budget.micro / MICRO
-        )
-        return claim
-
-    def _most(self, call: Call) -> int | None:
-        """Micro-dollars that the call may cost at its target; None if nobody knows."""
-        request, (provider, model) = call.request, call.target
-        sought = Sought(call.vendor or provider, (model,), getattr(request, "service_tier", None), provider)
-        price = find_price(self._table, sought, second(call.clock.wall_ns()))
-        if price is None or request.operation not in _BY_TOKENS:
-            return None
-        prompt, output = bound_request_tokens(request, model), 0
-        if isinstance(request, ChatRequest):
-            output = (request.output_limit or self.output_tokens) * max(1, request.n or 1)
-        rates = price.rates_for(prompt)
-        if rates.input is None or (output and rates.output is None):
-            return None
-        # US dollars per million tokens are micro-dollars per token.
-        micro = times_usd(rates.input, prompt)
-        if rates.output is not None:
-            micro = add_usd(micro, times_usd(rates.output, output))
-        return math.ceil(add_usd(micro, times_usd(price.request_usd, MICRO)) if price.request_usd else micro)
 
     def _unpriced(self, call: Call, claims: Sequence[Claim]) -> None:
         allowed = self.unpriced == "allow" or call.dry_run
@@ -196,37 +167,24 @@ class Budget:
                 model=str(call.target),
             )
 
-    async def _look(self, call: Call, claims: Sequence[Claim], reserved: int) -> None:
+    def _look(self, call: Call, claims: Sequence[Claim], taken: Taken | None, reserved: int) -> None:
         """What would become of a dry run."""
-        taken = await self._ask(call, claims, 0)
         for claim, used in zip(claims, taken.used, strict=True) if taken is not None else ():
             fits = used + reserved <= claim.window.limit
             call.add(BUDGETS, _said(claim, "passed" if fits else "would_refuse", used, reserved))
 
-    def _ask(self, call: Call, claims: Sequence[Claim], amount: int) -> Awaitable[Taken | None]:
-        question = self._store.take([claim.window for claim in claims], [amount] * len(claims))
-        return ask_store(call, "Budget", self.on_store_failure, question, None)
-
-    async def _take(self, call: Call, claims: Sequence[Claim], reserved: int) -> Taken | None:
+    def _note(self, call: Call, claims: Sequence[Claim], taken: Taken | None, reserved: int) -> None:
         """What was taken; None where the store could not be asked and calls pass without. Raises if there is too little."""
-        taken = await self._ask(call, claims, reserved)
         if taken is None:
-            for claim in claims:
-                call.add(BUDGETS, _said(claim, "not_checked", 0, reserved))
-            return None
+            call.extend(BUDGETS, [_said(claim, "not_checked", 0, reserved) for claim in claims])
+            return
         if not taken.granted:
             raise self._refusal(call, claims[taken.short], taken, reserved)
         for claim, used in zip(claims, taken.used, strict=True):
-            spent_up = reserved == 0 and used >= claim.window.limit
-            if spent_up:
-                await self._give_back(claims, taken, reserved)
+            if not reserved and used >= claim.window.limit:  # spent up
                 raise self._refusal(call, claim, taken, reserved, used)
             call.add(BUDGETS, _said(claim, self._noticed(claim, used), used, reserved))
-        return taken
-
-    async def _give_back(self, claims: Sequence[Claim], taken: Taken, reserved: int) -> None:
-        for claim, slice_ in zip(claims, taken.slices, strict=True):
-            await self._store.settle(claim.window, slice_, -reserved)
+        call.state.recorded.append(_Reserved(self, call, claims, taken, reserved))
 
     def _refusal(
         self, call: Call, claim: Claim, taken: Taken, reserved: int, used: int | None = None
@@ -239,7 +197,7 @@ class Budget:
             wait_s = taken.wait_s
         whose = f" of {claim.share!r}" if claim.share else ""
         return BudgetExceeded(
-            f"The budget {claim.budget.name!r}{whose} is {_dollars(claim.window.limit)} USD a {_period(claim.budget)}; "
+            f"The budget {claim.budget.name!r}{whose} is {_dollars(claim.window.limit)} USD a {claim.period}; "
             f"{_dollars(max(0, claim.window.limit - spent))} are left, and the call may cost {_dollars(reserved)}. "
             "Ask for less (max_tokens, a cheaper model), wait for the next period, or raise it.",
             retry_after_s=wait_s if wait_s and reserved <= claim.window.limit else None,
@@ -247,16 +205,16 @@ class Budget:
 
     def _noticed(self, claim: Claim, used: int) -> BudgetVerdict:
         """Remember how much is used; warn once a period."""
-        budget, key = claim.budget, claim.window.key
-        if budget.is_one:
-            self._used[budget.name] = used
-        if used < budget.warn_at * claim.window.limit:
+        if claim.gauge is not None:
+            self._used[claim.gauge] = used
+        if used < claim.warn_micro:
             return "passed"
+        key = claim.window.key
         if key not in self._warned:
             if len(self._warned) >= _MOST_WARNED:
                 self._warned.pop(next(iter(self._warned)), None)
             self._warned[key] = None
-            self._warn(BudgetWarning(budget.name, claim.share, used / MICRO, claim.window.limit / MICRO))
+            self._warn(BudgetWarning(claim.budget.name, claim.share, used / MICRO, claim.window.limit / MICRO))
         return "warned"
 
     def _warn(self, warning: BudgetWarning) -> None:
@@ -270,22 +228,6 @@ class Budget:
             except Exception:
                 logger.exception("Budget.on_warning raised; calls go on.")
 
-    def _settle_later(self, call: Call, claims: Sequence[Claim], taken: Taken, reserved: int) -> None:
-        """When the call has ended, put its bill in the place of what was reserved."""
-        loop, store = asyncio.get_running_loop(), self._store
-
-        def settle(record: Record, outcome: Outcome) -> None:
-            cost = record.cost or cost_of_call(call, outcome, self._table)
-            correction = _known(cost) - reserved
-            if cost.amount_usd is None:
-                correction = max(0, correction)  # unknown in part: the reservation stands
-            if correction:
-                places = zip(claims, taken.slices, strict=True)
-                corrections = [(claim.window, slice_, correction) for claim, slice_ in places]
-                self._afterwards.settle(loop, store, corrections)
-
-        call.when_recorded(settle)
-
     def readings(self) -> Iterable[Reading]:
         """For the gauge: budgets that all calls share, as last seen."""
         return [Reading(METRIC, (name,), used / float(MICRO)) for name, used in tuple(self._used.items())]
@@ -294,7 +236,7 @@ class Budget:
         """What is left of budgets that all calls share; degraded when one is spent, or the store is away."""
         budgets: dict[str, Any] = {}
         away = False
-        for budget in self._budgets:
+        for budget in self._purse.budgets:
             if budget.is_one:
                 window = budget.window("", _now_ns())
                 try:
@@ -315,10 +257,6 @@ class Budget:
 
 
 _MOST_WARNED = 10_000
-_CLAIMS_KEPT = 1000
-
-_BY_TOKENS = frozenset({"chat", "embeddings", "moderation", "rerank"})
-"""Operations whose most can be told before they run."""
 
 
 def _now_ns() -> int:
@@ -333,14 +271,37 @@ def _known(cost: Cost) -> int:
     return micro_of(amount if amount is not None else sum((line.amount_usd for line in cost.lines), Decimal(0)))
 
 
+class _Reserved:
+    """What a call has taken. When the call has ended, its bill is put in the place of what was reserved."""
+
+    __slots__ = ("call", "claims", "loop", "micro", "stage", "taken")
+
+    def __init__(self, stage: Budget, call: Call, claims: Sequence[Claim], taken: Taken, micro: int) -> None:
+        self.stage = stage
+        self.call = call
+        self.claims = claims
+        self.taken = taken
+        self.micro = micro
+        """Micro-dollars, in each of the budgets."""
+        self.loop = asyncio.get_running_loop() if stage._at_once is None else None  # noqa: SLF001 - of this file
+
+    def __call__(self, record: Record, outcome: Outcome) -> None:
+        """Observes the call's end."""
+        stage = self.stage
+        cost = record.facts.get(COST.name) or cost_of_call(self.call, outcome, stage._table)  # noqa: SLF001 - as above
+        correction = _known(cost) - self.micro
+        if cost.amount_usd is None:
+            correction = max(0, correction)  # unknown in part: the reservation stands
+        if correction:
+            slices = self.taken.slices
+            corrections = [(claim.window, slices[place], correction) for place, claim in enumerate(self.claims)]
+            stage._afterwards.settle(self.loop, stage._store, corrections)  # noqa: SLF001 - as above
+
+
 def _said(claim: Claim, verdict: BudgetVerdict, used: int, reserved: int) -> Budgeted:
-    budget = claim.budget
-    left = max(0, claim.window.limit - used)
-    return Budgeted(budget.name, verdict, claim.limit_usd, left / MICRO, reserved / MICRO, _period(budget))
-
-
-def _period(budget: BudgetOf) -> str:
-    return budget.period if isinstance(budget.period, str) else f"{budget.period:g} s"
+    most = claim.window.limit
+    left_usd = (most - used if used < most else 0) / MICRO
+    return _new_tuple(Budgeted, (claim.budget.name, verdict, claim.limit_usd, left_usd, reserved / MICRO, claim.period))
 
 
 def _dollars(micro: int) -> str:

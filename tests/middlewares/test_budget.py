@@ -243,21 +243,27 @@ async def test_stages_that_share_a_store_share_the_money(store: Store) -> None:
 
 
 class Broken(MemoryStore):
-    """It fails at every question."""
+    """It fails at every question: at once, or to whoever waits for the answer."""
 
-    async def take(self, windows: Any, amounts: Any) -> Any:
+    def __init__(self, at_once: bool) -> None:
+        super().__init__()
+        self.immediate = at_once
+
+    def take_now(self, windows: Any, amounts: Any) -> Any:
         raise ConnectionError
 
 
-async def test_a_store_that_fails_lets_no_call_pass() -> None:
-    setup = budgeted(usd=1, store=Broken())
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_store_that_fails_lets_no_call_pass(at_once: bool) -> None:
+    setup = budgeted(usd=1, store=Broken(at_once))
     with pytest.raises(StoreError, match="fails closed"):
         await setup.answer(model="fake/m")
     assert setup.provider.calls == []
 
 
-async def test_or_all_where_that_was_chosen() -> None:
-    setup = budgeted(usd=1, store=Broken(), on_store_failure="fail_open")
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_or_all_where_that_was_chosen(at_once: bool) -> None:
+    setup = budgeted(usd=1, store=Broken(at_once), on_store_failure="fail_open")
     assert await passes(setup)
     assert setup.ends.record.get(BUDGETS)[0].verdict == "not_checked"
     assert (await setup.pipeline.stages["Budget"].state())["condition"] == "degraded"  # type: ignore[attr-defined]

@@ -305,14 +305,19 @@ async def test_stages_that_share_a_store_share_the_limit(store: Store) -> None:
 
 
 class Broken(MemoryStore):
-    """It fails at every question."""
+    """It fails at every question: at once, or to whoever waits for the answer."""
 
-    async def take(self, windows: Any, amounts: Any) -> Any:
+    def __init__(self, at_once: bool) -> None:
+        super().__init__()
+        self.immediate = at_once
+
+    def take_now(self, windows: Any, amounts: Any) -> Any:
         raise ConnectionError("redis://user:hunter2@host")
 
 
-async def test_a_store_that_fails_lets_calls_pass_and_says_so() -> None:
-    setup = limited(requests_per_minute=1, store=Broken())
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_store_that_fails_lets_calls_pass_and_says_so(at_once: bool) -> None:
+    setup = limited(requests_per_minute=1, store=Broken(at_once))
     assert await how_many(setup, 3) == 3
     record = setup.ends.records[-1]
     assert record.get(LIMITS)[0].verdict == "not_checked"
@@ -320,8 +325,9 @@ async def test_a_store_that_fails_lets_calls_pass_and_says_so() -> None:
     assert (await setup.pipeline.stages["RateLimit"].state())["condition"] == "degraded"  # type: ignore[attr-defined]
 
 
-async def test_or_none_where_that_was_chosen() -> None:
-    setup = limited(requests_per_minute=1, store=Broken(), on_store_failure="fail_closed")
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_or_none_where_that_was_chosen(at_once: bool) -> None:
+    setup = limited(requests_per_minute=1, store=Broken(at_once), on_store_failure="fail_closed")
     with pytest.raises(StoreError) as caught:
         await setup.answer()
     assert "hunter2" not in str(caught.value)
