@@ -6,16 +6,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import RLock
-from typing import NamedTuple
 
 from ..pipeline.errors import ConfigError, StoreError
 from .store import Taken, Window
 from .windows import Held, check_amount, check_take, check_units, correct, decide, decide_one
 
-
-class _Kept(NamedTuple):
-    value: bytes
-    until_s: float
+_Kept = tuple[bytes, float]
+"""A value, and until when. A plain tuple: the garbage collector forgets it once it has seen what is in it."""
 
 
 class MemoryStore:
@@ -24,6 +21,8 @@ class MemoryStore:
     `max_entries` and `max_bytes` (of keys and values) bound it; a value larger than all the room is not kept.
     `max_states` bounds the windows, and the values that `compare_and_set` keeps: with more of them alive it raises `StoreError`.
     `now_s` is the time by which values expire: seconds that only ever grow.
+
+    What is said of a coroutine holds for its namesake `..._now`, which it calls: whoever overrides one overrides that.
 
     A stream that is collected as garbage may settle what it took in the middle of another question on the same thread:
     the lock lets it in, and each question leaves everything whole before it lets Python make an object.
@@ -56,12 +55,20 @@ class MemoryStore:
 
     async def get(self, key: str) -> bytes | None:
         """The value, or None. Never suspends."""
+        return self.get_now(key)
+
+    def get_now(self, key: str) -> bytes | None:
+        """`get`, without a coroutine."""
         with self._lock:
             return self._value(key)
 
     async def set(self, key: str, value: bytes, ttl_s: float) -> None:
         """Keep a value, and make room for it. Never suspends."""
-        kept = _Kept(value, self._now_s() + ttl_s)
+        self.set_now(key, value, ttl_s)
+
+    def set_now(self, key: str, value: bytes, ttl_s: float) -> None:
+        """`set`, without a coroutine."""
+        kept = (value, self._now_s() + ttl_s)
         with self._lock:
             if self._states:
                 self._states.pop(key, None)
@@ -72,11 +79,15 @@ class MemoryStore:
             self._kept[key] = kept
             self._bytes += len(key) + len(value)
             while self._kept and (len(self._kept) > self._max_entries or self._bytes > self._max_bytes):
-                dropped, kept = self._kept.popitem(last=False)
-                self._bytes -= len(dropped) + len(kept.value)
+                dropped, (old, _) = self._kept.popitem(last=False)
+                self._bytes -= len(dropped) + len(old)
 
     async def delete(self, key: str) -> None:
         """Forget a value. Never suspends."""
+        self.delete_now(key)
+
+    def delete_now(self, key: str) -> None:
+        """`delete`, without a coroutine."""
         with self._lock:
             self._states.pop(key, None)
             self._drop(key)
@@ -84,7 +95,7 @@ class MemoryStore:
     async def compare_and_set(self, key: str, expected: bytes | None, value: bytes | None, ttl_s: float) -> bool:
         """Replace a value if it is the expected one. Never suspends. Raises `StoreError` if one more state is too many."""
         now_s = self._now_s()
-        new = _Kept(value, now_s + ttl_s) if value is not None and ttl_s > 0 else None
+        new = (value, now_s + ttl_s) if value is not None and ttl_s > 0 else None
         with self._lock:
             if new is not None and key not in self._states:
                 self._make_room_for_a_state(now_s)
@@ -144,18 +155,20 @@ class MemoryStore:
         return f"MemoryStore(max_entries={self._max_entries}, max_bytes={self._max_bytes})"
 
     def _value(self, key: str) -> bytes | None:
-        state = self._states.get(key)
-        if state is not None and state.until_s > self._now_s():
-            return state.value
+        if self._states:
+            state = self._states.get(key)
+            if state is not None and state[1] > self._now_s():
+                return state[0]
         kept = self._kept.get(key)
         if kept is None:
             return None
-        if kept.until_s <= self._now_s():
+        value, until_s = kept
+        if until_s <= self._now_s():
             self._drop(key)
             return None
         if key in self._kept:
             self._kept.move_to_end(key)
-        return kept.value
+        return value
 
     def _held(self, window: Window) -> Held:
         found = self._windows.get(window.key)
@@ -183,8 +196,8 @@ class MemoryStore:
     def _forget_what_is_over(self, now_s: float) -> None:
         """Drop what is over. Where nothing is, nobody looks again for a second: a full store must not be a slow one."""
         before = len(self._states) + len(self._windows)
-        for key, state in list(self._states.items()):
-            if state.until_s <= now_s:
+        for key, (_, until_s) in list(self._states.items()):
+            if until_s <= now_s:
                 self._states.pop(key, None)
         for key, held in list(self._windows.items()):
             if not held.slices or held.ends_us() <= now_s * 1e6:
@@ -194,4 +207,4 @@ class MemoryStore:
     def _drop(self, key: str) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:
-            self._bytes -= len(key) + len(kept.value)
+            self._bytes -= len(key) + len(kept[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, cast, runtime_checkable
 
+from ..pipeline.errors import ConfigError
+
 MOST = 2**53 - 1
 """Units, limits and sums of a window are whole numbers up to here: what every store, Redis's Lua too, counts exactly."""
 LONGEST_S = 10 * 366 * 86_400.0
@@ -106,7 +108,19 @@ class Store(Protocol):
 
 
 class ImmediateStore(Store, Protocol):
-    """A store that never waits: what a stage asks it at each call, it answers without a coroutine too."""
+    """A store that never waits: what stages ask it at each call, it answers without a coroutine too. The coroutines do the same."""
+
+    def get_now(self, key: str) -> bytes | None:
+        """`get`."""
+        ...
+
+    def set_now(self, key: str, value: bytes, ttl_s: float) -> None:
+        """`set`."""
+        ...
+
+    def delete_now(self, key: str) -> None:
+        """`delete`."""
+        ...
 
     def take_now(self, windows: Sequence[Window], amounts: Sequence[int]) -> Taken:
         """`take`."""
@@ -118,5 +132,14 @@ class ImmediateStore(Store, Protocol):
 
 
 def immediate(store: Store) -> ImmediateStore | None:
-    """The store, if it answers at once."""
-    return cast("ImmediateStore", store) if store.immediate else None
+    """The store, if it answers at once. Raises `ConfigError` for one that says so and cannot."""
+    if not store.immediate:
+        return None
+    if missing := [name for name in _AT_ONCE if not callable(getattr(store, name, None))]:
+        raise ConfigError(
+            f"{type(store).__name__}: expected {', '.join(missing)}, found none. Write them, or say immediate = False."
+        )
+    return cast("ImmediateStore", store)
+
+
+_AT_ONCE = ("get_now", "set_now", "delete_now", "take_now", "settle_now")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import NamedTuple
 
 from ...pipeline.answers import Answer, Entry, incomplete, reply_of, take_chunks, trace_id_of
@@ -27,32 +28,41 @@ class Question(NamedTuple):
     """Other processes that may ask the same; None: nobody shares the store."""
 
     async def ask(self, call_next: Handler, flight: Flight | None = None) -> Reply:
-        """Ask upstream, and keep the answer once it is complete."""
-        reply = await call_next(self.call)
-        if isinstance(reply, Stream):
-            self._record(reply, flight)
-            return reply
-        if self.ttl_s is not None:
-            await self.shelf.keep(self.call, self.key, reply, self.ttl_s)
-        if flight is not None:
-            self._end(flight, reply)
+        """Ask upstream, and keep the answer once it is complete. However it ends, those who wait in `flight` hear of it."""
+        try:
+            reply = await call_next(self.call)
+            if isinstance(reply, Stream):
+                self._record(reply, flight)
+                return reply
+            if self.ttl_s is not None:
+                if (at_once := self.shelf.at_once) is not None:
+                    self.shelf.keep_now(at_once, self.call, self.key, reply, self.ttl_s)
+                else:
+                    await self.shelf.keep(self.call, self.key, reply, self.ttl_s)
+            if flight is not None:
+                self._end(flight, reply)
+        except BaseException as error:
+            if flight is not None:
+                flight.give_up(failed=outcome_of(error) != "cancelled")
+            raise
         return reply
 
-    async def lead(self, flight: Flight, call_next: Handler) -> Reply:
+    def lead(self, flight: Flight, call_next: Handler) -> Awaitable[Reply]:
         """Ask for all who wait, here and in other processes. However it ends, they hear of it."""
+        return self.ask(call_next, flight) if self.others is None else self._lead(self.others, flight, call_next)
+
+    async def _lead(self, others: Others, flight: Flight, call_next: Handler) -> Reply:
         try:
-            if self.others is None:
-                return await self.ask(call_next, flight)
-            found = await self.others.answer(self)
-            if not isinstance(found, Entry):
-                return await self._ask_for_others(self.others, found, call_next, flight)
-            landed = Landed(found.answer, found.trace_id)
-            flight.land(landed)
-            reply = self.shared(landed)
-            return reply if reply is not None else await call_next(self.call)
+            found = await others.answer(self)
         except BaseException as error:
             flight.give_up(failed=outcome_of(error) != "cancelled")
             raise
+        if not isinstance(found, Entry):
+            return await self._ask_for_others(others, found, call_next, flight)
+        landed = Landed(found.answer, found.trace_id)
+        flight.land(landed)
+        reply = self.shared(landed)
+        return reply if reply is not None else await call_next(self.call)
 
     async def _ask_for_others(self, others: Others, token: bytes | None, call_next: Handler, flight: Flight) -> Reply:
         over = others.when_over(self.key, token)

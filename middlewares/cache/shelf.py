@@ -8,7 +8,9 @@ from typing import NamedTuple
 from ...pipeline.answers import Answer, Entry, decode, encode, incomplete, trace_id_of
 from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, FALLBACKS, SEMANTIC, CacheVerdict
-from ...stores import Store
+from ...stores import ImmediateStore, Store
+
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 logger = logging.getLogger("glassway")
 
@@ -18,6 +20,8 @@ class Shelf(NamedTuple):
 
     store: Store
     max_entry_bytes: int
+    at_once: ImmediateStore | None
+    """The store, if no question to it waits: then `find_now` and `keep_now` are."""
 
     async def find(self, call: Call, key: str, max_age_s: float | None) -> Entry | None:
         """The entry, if it is there, whole and young enough. Writes the fact: hit, miss or error."""
@@ -26,20 +30,32 @@ class Shelf(NamedTuple):
         except Exception as error:  # noqa: BLE001 - a store that fails is a miss, and says so
             failed(call, key, "lookup", error)
             return None
-        if data is None:
-            _missed(call, key, "")
+        try:
+            return _read(call, key, data, max_age_s)
+        except (TypeError, ValueError):
+            if _damaged(call, key):
+                try:
+                    await self.store.delete(_place(key))
+                except Exception as error:  # noqa: BLE001 - it will be written over
+                    failed(call, key, "delete", error)
+            return None
+
+    def find_now(self, store: ImmediateStore, call: Call, key: str, max_age_s: float | None) -> Entry | None:
+        """`find`, in a store that answers at once."""
+        try:
+            data = store.get_now(_place(key))
+        except Exception as error:  # noqa: BLE001 - as in `find`
+            failed(call, key, "lookup", error)
             return None
         try:
-            entry = decode(key, data)
+            return _read(call, key, data, max_age_s)
         except (TypeError, ValueError):
-            await self._discard(call, key)
+            if _damaged(call, key):
+                try:
+                    store.delete_now(_place(key))
+                except Exception as error:  # noqa: BLE001 - as in `find`
+                    failed(call, key, "delete", error)
             return None
-        age_s = (call.clock.wall_ns() - entry.stored_ns) / 1e9
-        if age_s >= min(entry.ttl_s, max_age_s or entry.ttl_s):
-            _missed(call, key, "too old")
-            return None
-        call.set(CACHE, CacheVerdict("hit", key, age_s=max(0.0, age_s), origin_trace_id=entry.trace_id))
-        return entry
 
     async def look(self, call: Call, key: str) -> Entry | None:
         """The entry, if it is there and whole, without a word about it. Raises what the store raises."""
@@ -53,15 +69,24 @@ class Shelf(NamedTuple):
     async def keep(self, call: Call, key: str, answer: Answer, ttl_s: float) -> None:
         """Store an answer if it may be given again. Writes the fact: stored, not_stored or error."""
         data, reason = self._bytes(call, key, answer, ttl_s)
-        if data is None:
-            _settle(call, CacheVerdict("not_stored", key, reason=reason))
-            return
-        try:
-            await self.store.set(_place(key), data, ttl_s)
-        except Exception as error:  # noqa: BLE001 - a store that fails costs the next call, never this one
-            failed(call, key, "store", error)
-        else:
-            _settle(call, CacheVerdict("stored", key))
+        if data is not None:
+            try:
+                await self.store.set(_place(key), data, ttl_s)
+            except Exception as error:  # noqa: BLE001 - a store that fails costs the next call, never this one
+                failed(call, key, "store", error)
+                return
+        _settle(call, key, reason)
+
+    def keep_now(self, store: ImmediateStore, call: Call, key: str, answer: Answer, ttl_s: float) -> None:
+        """`keep`, in a store that answers at once."""
+        data, reason = self._bytes(call, key, answer, ttl_s)
+        if data is not None:
+            try:
+                store.set_now(_place(key), data, ttl_s)
+            except Exception as error:  # noqa: BLE001 - as in `keep`
+                failed(call, key, "store", error)
+                return
+        _settle(call, key, reason)
 
     def _bytes(self, call: Call, key: str, answer: Answer, ttl_s: float) -> tuple[bytes | None, str]:
         """The entry for an answer; or None and why it is not kept."""
@@ -82,15 +107,6 @@ class Shelf(NamedTuple):
             else (None, f"it is larger than {self.max_entry_bytes} bytes")
         )
 
-    async def _discard(self, call: Call, key: str) -> None:
-        call.set(CACHE, CacheVerdict("error", key, reason="damaged entry"))
-        if call.dry_run:
-            return
-        try:
-            await self.store.delete(_place(key))
-        except Exception as error:  # noqa: BLE001 - it will be written over
-            failed(call, key, "delete", error)
-
 
 def failed(call: Call, key: str, action: str, error: Exception) -> None:
     """Say that the store failed; the call goes on."""
@@ -103,12 +119,29 @@ def _place(key: str) -> str:
     return f"cache:{key}"
 
 
-def _missed(call: Call, key: str, reason: str) -> None:
-    call.set(CACHE, CacheVerdict("miss", key, reason=reason))
+def _read(call: Call, key: str, data: bytes | None, max_age_s: float | None) -> Entry | None:
+    """The entry in what a store has found. Raises `TypeError` or `ValueError` for one that is damaged."""
+    if data is None:
+        call.set(CACHE, _new_tuple(CacheVerdict, ("miss", key, "", None, None, None)))
+        return None
+    entry = decode(key, data)
+    age_s = (call.clock.wall_ns() - entry.stored_ns) / 1e9
+    if age_s >= min(entry.ttl_s, max_age_s or entry.ttl_s):
+        call.set(CACHE, CacheVerdict("miss", key, "too old"))
+        return None
+    call.set(CACHE, CacheVerdict("hit", key, age_s=max(0.0, age_s), origin_trace_id=entry.trace_id))
+    return entry
 
 
-def _settle(call: Call, verdict: CacheVerdict) -> None:
+def _damaged(call: Call, key: str) -> bool:
+    """Say so; whether the entry is to be deleted."""
+    call.set(CACHE, CacheVerdict("error", key, "damaged entry"))
+    return not call.dry_run
+
+
+def _settle(call: Call, key: str, reason: str) -> None:
     """The last word on a call; that something went wrong on the way is more worth telling than how it ended."""
     said = call.get(CACHE)
     if said is None or said.verdict != "error":
-        call.set(CACHE, verdict)
+        verdict = "not_stored" if reason else "stored"
+        call.set(CACHE, _new_tuple(CacheVerdict, (verdict, key, reason, None, None, None)))

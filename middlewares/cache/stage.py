@@ -18,10 +18,12 @@ from ...pipeline.plan import Rule
 from ...pipeline.sharing import Afterwards
 from ...pipeline.stream import Handler, Reply
 from ...pipeline.types import Operation
-from ...stores import MemoryStore, Store, make_store
+from ...stores import MemoryStore, Store, immediate, make_store
 from .others import Others
 from .question import Question
 from .shelf import Shelf
+
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 OPERATIONS: tuple[Operation, ...] = ("chat", "embeddings", "moderation", "rerank")
 """Operations whose answers are JSON, and which are asked in order to know rather than to make something new."""
@@ -83,7 +85,7 @@ class Cache:
             raise ConfigError(
                 f"cache.store: expected a Store (get, set, delete, aclose), found {type(store).__name__}."
             )
-        object.__setattr__(self, "_shelf", Shelf(store, self.max_entry_bytes))
+        object.__setattr__(self, "_shelf", Shelf(store, self.max_entry_bytes, immediate(store)))
         object.__setattr__(self, "operations", tuple(self.operations))
         if self.share and not isinstance(store, MemoryStore):
             leases = Leases(store, f"cache:{self.namespace}", self.share_wait_s)
@@ -113,18 +115,24 @@ class Cache:
 
     async def _answered(self, call: Call, call_next: Handler, key: str, controls: Controls) -> Reply:
         # in one piece: each coroutine that a miss goes through costs as much as a look into memory
-        if controls.no_cache:
+        no_cache, no_store, said_s = controls
+        shelf = self._shelf
+        entry = None
+        if no_cache:
             call.set(CACHE, CacheVerdict("bypassed", key, reason="no_cache"))
-        elif (entry := await self._shelf.find(call, key, controls.ttl_s)) is not None:
+        elif (at_once := shelf.at_once) is not None:
+            entry = shelf.find_now(at_once, call, key, said_s)
+        else:
+            entry = await shelf.find(call, key, said_s)
+        if entry is not None:
             reply = reply_of(entry.answer, stream=call.request.stream)
             if reply is not None:
                 return reply
             call.set(CACHE, CacheVerdict("miss", key, reason="kept in a form that cannot be streamed"))
-        if call.dry_run:
+        if call.state.dry_run:
             return await call_next(call)
-        ttl_s = None if controls.no_store else controls.ttl_s or self.ttl_s
-        question = Question(self._shelf, call, key, ttl_s, self._others)
-        if not self.share or controls.no_cache or controls.no_store:
+        question = _new_tuple(Question, (shelf, call, key, None if no_store else said_s or self.ttl_s, self._others))
+        if not self.share or no_cache or no_store:
             return await question.ask(call_next)
         flight, leads = self._flights.join(key)
         word = "lead" if leads else await question.wait(flight, self.share_wait_s)

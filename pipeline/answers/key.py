@@ -34,7 +34,14 @@ def answer_key(
     except PydanticSerializationError:
         return None
     # JSON text holds no zero byte, so no two lists of parts look the same.
-    return blake2b(b"\0".join(parts), digest_size=_DIGEST_BYTES, key=secret, person=b"glassway-cache").hexdigest()
+    digest = _empty_digest(secret).copy()
+    digest.update(b"\0".join(parts))
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=32)
+def _empty_digest(secret: bytes) -> blake2b:
+    return blake2b(digest_size=_DIGEST_BYTES, key=secret, person=b"glassway-cache")
 
 
 def _circumstances(call: Call, namespace: str, further: str) -> bytes:

@@ -523,19 +523,19 @@ class Broken(MemoryStore):
         self.broken = broken
         self.deleted: list[str] = []
 
-    async def get(self, key: str) -> bytes | None:
+    def get_now(self, key: str) -> bytes | None:
         if "get" in self.broken:
             raise OSError(f"cannot reach redis://:{CANARY}@host")
-        return await super().get(key)
+        return super().get_now(key)
 
-    async def set(self, key: str, value: bytes, ttl_s: float) -> None:
+    def set_now(self, key: str, value: bytes, ttl_s: float) -> None:
         if "set" in self.broken:
             raise OSError(f"cannot reach redis://:{CANARY}@host")
-        await super().set(key, value, ttl_s)
+        super().set_now(key, value, ttl_s)
 
-    async def delete(self, key: str) -> None:
+    def delete_now(self, key: str) -> None:
         self.deleted.append(key)
-        await super().delete(key)
+        super().delete_now(key)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -937,8 +937,10 @@ class Elsewhere:
 
     def __init__(self) -> None:
         self.memory = MemoryStore()
-        for name in ("get", "set", "delete", "compare_and_set", "take", "settle", "aclose"):
+        for name in ("get", "set", "delete", "take", "settle"):
             setattr(self, name, getattr(self.memory, name))
+            setattr(self, f"{name}_now", getattr(self.memory, f"{name}_now"))
+        self.compare_and_set, self.aclose = self.memory.compare_and_set, self.memory.aclose
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
