@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...pipeline.errors import ConfigError
 from ...pipeline.statistics import ITS_FAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from ...pipeline.call import Target
     from ...pipeline.facts import Attempt
     from ...pipeline.outcome import Outcome
     from ...pipeline.record import Record
+    from .candidates import Candidate
 
 _CHOSEN, _BEGAN, _LET_GO, _ENDED = range(4)
 
 _MOST_NOTES = 64
 """Notes that may wait until somebody reads what is known."""
+
+_MOST_DOUBLINGS = 500
+"""Of weights, before the sums are made small again: far below what a float can hold."""
+
+_TARGET = attrgetter("target")
 
 _new_tuple = tuple.__new__
 """Makes a named one in one step: half the time of its own constructor."""
@@ -37,26 +45,44 @@ class Speed(NamedTuple):
     """How long ago the last of it ended."""
 
 
-class _Cell:
-    __slots__ = ("at_ns", "busy", "failed", "first_n", "first_s", "last_ns", "tried", "whole_n", "whole_s")
+class Cell:
+    """What is known of one target: sums over what was observed. To be read at once and not kept; it goes on changing.
+
+    An observation's weight is the greater the later it is, twice as much after each half-life: only ratios of the sums are
+    read, and in those, what is longer ago counts less.
+    """
+
+    __slots__ = ("busy", "failed", "first_n", "first_s", "last_ns", "since_ns", "tried", "whole_n", "whole_s")
 
     def __init__(self) -> None:
         self.busy = 0
-        self.at_ns = self.last_ns = 0
+        self.since_ns = self.last_ns = 0
         self.tried = self.failed = self.first_n = self.first_s = self.whole_n = self.whole_s = 0.0
 
-    def age(self, now_ns: int, half_life_ns: float) -> None:
-        """Let what is known fade."""
-        if self.at_ns and now_ns > self.at_ns:
-            factor = 0.5 ** ((now_ns - self.at_ns) / half_life_ns)
-            self.tried *= factor
-            self.failed *= factor
-            self.first_n *= factor
-            self.first_s *= factor
-            self.whole_n *= factor
-            self.whole_s *= factor
-        if now_ns > self.at_ns:
-            self.at_ns = now_ns
+    def weight(self, now_ns: int, half_life_ns: float) -> float:
+        """Of what is observed now."""
+        doublings: float = (now_ns - self.since_ns) / half_life_ns
+        if doublings <= _MOST_DOUBLINGS:
+            return math.exp2(doublings)
+        factor = math.exp2(-doublings)
+        self.since_ns = now_ns
+        self.tried *= factor
+        self.failed *= factor
+        self.first_n *= factor
+        self.first_s *= factor
+        self.whole_n *= factor
+        self.whole_s *= factor
+        return 1.0
+
+    def speed(self, first_chunk: bool, now_ns: int) -> Speed | None:
+        """Until the first chunk of streams, or of whole answers; None where nothing has been tried."""
+        tried = self.tried
+        if not tried:
+            return None
+        count, total = (self.first_n, self.first_s) if first_chunk else (self.whole_n, self.whole_s)
+        if not count and not self.failed:
+            return None  # tried, but only the other way
+        return _new_tuple(Speed, (total / count if count else None, self.failed / tried, now_ns - self.last_ns))
 
 
 class Board:
@@ -75,7 +101,7 @@ class Board:
         """Whether anybody goes by it: until then nothing is watched."""
         self._half_life_ns = half_life_s * 1e9
         self._limit = limit
-        self._cells: dict[tuple[str | None, str], _Cell] = {}
+        self._cells: dict[tuple[str | None, str], Cell] = {}
         self._notes: deque[tuple[int, Any]] = deque()
         self._lock = threading.Lock()
 
@@ -90,25 +116,18 @@ class Board:
         cell = self._cells.get(target)
         return cell.busy if cell is not None else 0
 
-    def loads(self, targets: Sequence[Target]) -> list[int]:
-        """`busy` of each."""
+    def cells(self, candidates: Iterable[Candidate]) -> list[Cell | None]:
+        """What is known of the target of each; None where nothing is."""
         if self._notes:
             self._settle()
-        cells = [self._cells.get(target) for target in targets]
-        return [0 if cell is None else cell.busy for cell in cells]
+        return list(map(self._cells.get, map(_TARGET, candidates)))
 
     def speed(self, target: Target, *, first_chunk: bool, now_ns: int) -> Speed | None:
         """Until the first chunk of streams, or of whole answers; None where nothing has been tried."""
         if self._notes:
             self._settle()
         cell = self._cells.get(target)
-        if cell is None or not cell.tried:
-            return None
-        count, total = (cell.first_n, cell.first_s) if first_chunk else (cell.whole_n, cell.whole_s)
-        if not count and not cell.failed:
-            return None  # tried, but only the other way
-        seconds = total / count if count else None
-        return _new_tuple(Speed, (seconds, cell.failed / cell.tried, now_ns - cell.last_ns))
+        return None if cell is None else cell.speed(first_chunk, now_ns)
 
     def watch(self, target: Target) -> Watch:
         """A call has been sent to `target`: it is busy from now on. The watch must be told of the call's attempts and of its end."""
@@ -123,52 +142,53 @@ class Board:
 
     def _settle(self) -> None:
         """Take up the notes. Who comes while another does leaves it to them, or to the next."""
-        if not self._notes or not self._lock.acquire(blocking=False):
+        notes = self._notes
+        if not notes or not self._lock.acquire(False):
             return
         try:
-            while self._notes:
-                self._take_up(*self._notes.popleft())
+            while notes:
+                kind, what = notes.popleft()
+                target = (what.provider, what.model) if kind == _ENDED else what
+                cell = self._cells.get(target) or self._new_cell(target)
+                if cell is None:
+                    continue
+                if kind <= _BEGAN:
+                    cell.busy += 1
+                    continue
+                if cell.busy:
+                    cell.busy -= 1
+                if kind == _ENDED:
+                    self._measure(cell, what)
         finally:
             self._lock.release()
 
-    def _take_up(self, kind: int, what: Any) -> None:
-        target = (what.provider, what.model) if kind == _ENDED else what
-        cell = self._cells.get(target) or self._new_cell(target)
-        if cell is None:
-            return
-        if kind <= _BEGAN:
-            cell.busy += 1
-            return
-        if cell.busy:
-            cell.busy -= 1
-        if kind == _ENDED:
-            self._measure(cell, what)
-
-    def _measure(self, cell: _Cell, attempt: Attempt) -> None:
+    def _measure(self, cell: Cell, attempt: Attempt) -> None:
         """What the consumer or the caller did says nothing of the target; what had come before it does."""
-        streamed, failed = attempt.first_chunk_ns is not None, attempt.error in ITS_FAULT
-        if not (streamed or failed or attempt.useful):
+        first_chunk_ns, useful, failed = attempt.first_chunk_ns, attempt.useful, attempt.error in ITS_FAULT
+        if first_chunk_ns is None and not failed and not useful:
             return
-        end_ns = attempt.end_ns or attempt.start_ns
-        cell.age(end_ns, self._half_life_ns)
+        start_ns = attempt.start_ns
+        end_ns = attempt.end_ns or start_ns
+        weight = cell.weight(end_ns, self._half_life_ns)
         if end_ns > cell.last_ns:
             cell.last_ns = end_ns
-        cell.tried += 1
-        cell.failed += failed
-        if attempt.first_chunk_ns is not None:
-            cell.first_n += 1
-            cell.first_s += (attempt.first_chunk_ns - attempt.start_ns) / 1e9
-        elif attempt.useful:
-            cell.whole_n += 1
-            cell.whole_s += (end_ns - attempt.start_ns) / 1e9
+        cell.tried += weight
+        if failed:
+            cell.failed += weight
+        if first_chunk_ns is not None:
+            cell.first_n += weight
+            cell.first_s += weight * (first_chunk_ns - start_ns) / 1e9
+        elif useful:
+            cell.whole_n += weight
+            cell.whole_s += weight * (end_ns - start_ns) / 1e9
 
-    def _new_cell(self, target: tuple[str | None, str]) -> _Cell | None:
+    def _new_cell(self, target: tuple[str | None, str]) -> Cell | None:
         if len(self._cells) >= self._limit:
             idle = [(cell.last_ns, name) for name, cell in self._cells.items() if not cell.busy]
             if not idle:
                 return None
             del self._cells[min(idle)[1]]
-        cell = self._cells[target] = _Cell()
+        cell = self._cells[target] = Cell()
         return cell
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import NamedTuple
@@ -15,6 +15,9 @@ from .traits import Traits
 
 _MOST_STEPS = 8
 """From a function to a group with a function, and so on: more than this goes round in a circle."""
+
+
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 
 class Decision(NamedTuple):
@@ -46,25 +49,37 @@ class Routes:
         """Whether there is nothing to go by, as long as no call brings a group of its own."""
         return self.route is None and not self.rules and self.default is None and not self.groups
 
-    async def decide(self, traits: Traits) -> Decision | None:
-        """Where the call goes; None if the caller's own target stands."""
+    def decide(self, traits: Traits) -> Decision | Awaitable[Decision | None] | None:
+        """Where the call goes; None if the caller's own target stands. To be awaited where a function has to be asked."""
         if self.route is not None:
-            name = _name_of(self.route)
-            if (goal := await _asked(self.route, name, traits)) is not None:
-                return await self._followed("function", (name,), goal, traits)
+            return self._asked(self.route, traits)
+        return self._decide(traits)
+
+    async def _asked(self, route: RouteFunction, traits: Traits) -> Decision | None:
+        name = _name_of(route)
+        if (goal := await _answer(route, name, traits)) is not None:
+            return await self._followed("function", (name,), goal, traits)
+        decision = self._decide(traits)
+        return decision if decision is None or isinstance(decision, Decision) else await decision
+
+    def _decide(self, traits: Traits) -> Decision | Awaitable[Decision] | None:
         for rule in self.rules:
             if rule.holds(traits):
-                return await self._followed("rule", (rule.name,), rule.target, traits)
+                return self._follow("rule", (rule.name,), rule.target, traits)
         group = self._group(traits.call.request.model, traits)
         if group is not None:
-            return (
-                Decision("group", (), group)
-                if group.route is None
-                else await self._followed("group", (), group, traits)
-            )
+            return self._follow("group", (), group, traits)
         if self.default is not None and not _names_a_provider(traits):
-            return await self._followed("default", (), self.default, traits)
+            return self._follow("default", (), self.default, traits)
         return None
+
+    def _follow(
+        self, decided_by: RouteDecider, led: tuple[str, ...], goal: str | Group, traits: Traits
+    ) -> Decision | Awaitable[Decision]:
+        group = goal if goal.__class__ is Group else self._group(goal, traits)  # type: ignore[arg-type]  # it is a name then
+        if group is None or group.route is None:
+            return _new_tuple(Decision, (decided_by, led, goal if group is None else group))
+        return self._followed(decided_by, led, group, traits)
 
     async def _followed(
         self, decided_by: RouteDecider, led: tuple[str, ...], goal: str | Group, traits: Traits
@@ -74,7 +89,7 @@ class Routes:
             group = goal if isinstance(goal, Group) else self._group(goal, traits)
             if group is None:
                 return Decision(decided_by, led, goal)
-            picked = None if group.route is None else await _asked(group.route, group.name, traits)
+            picked = None if group.route is None else await _answer(group.route, group.name, traits)
             if picked is None:
                 if not group.members:
                     raise StageError(f"Router: the function of {group.name!r} gave no target. Return one.")
@@ -90,7 +105,7 @@ class Routes:
         return self.groups.get(name)
 
 
-async def _asked(function: RouteFunction, name: str, traits: Traits) -> str | Group | None:
+async def _answer(function: RouteFunction, name: str, traits: Traits) -> str | Group | None:
     answer = function(traits)
     if isawaitable(answer):
         answer = await answer

@@ -102,10 +102,15 @@ class Group:
         """The strategy, as it was understood."""
         return self.strategy  # type: ignore[return-value]  # made so above
 
+    @property
+    def ready(self) -> bool:
+        """Whether its strategy has loaded what it needs."""
+        return not self.slow or bool(self.chooser.ready)  # type: ignore[attr-defined]  # what is slow has it
+
     async def prepare(self) -> None:
         """Load what the strategy needs; quick from the second time on."""
-        if self.slow and not self.chooser.ready:  # type: ignore[attr-defined]  # what is slow has it
-            await self.chooser.prepare()  # type: ignore[attr-defined]  # as above
+        if not self.ready:
+            await self.chooser.prepare()  # type: ignore[attr-defined]  # what is slow has it
 
     def called(self, name: str) -> Group:
         """The same under another name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -18,6 +18,8 @@ from .group import Group, RouteFunction
 from .reading import read_groups, read_rules
 from .rules import RouteRule, in_order
 from .traits import Traits
+
+_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 _RULE = Rule(
     outside={
@@ -88,23 +90,39 @@ class Router:
             await group.prepare()
             self.board.used |= group.chooser.live
 
-    async def __call__(self, call: Call, call_next: Handler) -> Reply:
+    def __call__(self, call: Call, call_next: Handler) -> Awaitable[Reply]:
         """The reply of the target that was picked."""
-        if call.options.route is None and self._routes.empty:
-            return await call_next(self._passed_by(call) if self.board.used else call)
+        if call.state.options.route is None and self._routes.empty:
+            return call_next(self._passed_by(call) if self.board.used else call)
         traits = Traits(call)
-        decision = await self._routes.decide(traits)
+        decision = self._routes.decide(traits)
+        if decision is not None and not isinstance(decision, Decision):
+            return self._decided_later(call, call_next, traits, decision)
+        return self._decided(call, call_next, traits, decision)
+
+    async def _decided_later(
+        self, call: Call, call_next: Handler, traits: Traits, decision: Awaitable[Decision | None]
+    ) -> Reply:
+        return await self._decided(call, call_next, traits, await decision)
+
+    def _decided(self, call: Call, call_next: Handler, traits: Traits, decision: Decision | None) -> Awaitable[Reply]:
         if decision is None:
             call.set(ROUTE, Route("caller", str(call.target), "caller"))
-            return await call_next(self._passed_by(call))
+            return call_next(self._passed_by(call))
         goal = decision.goal
         if isinstance(goal, Group):
-            if goal.slow:
-                await goal.prepare()
-            return await call_next(self._by_choice(call, decision, goal, traits))
+            if goal.ready:
+                return call_next(self._by_choice(call, decision, goal, traits))
+            return self._prepared(call, call_next, traits, decision, goal)
         rest = self._with_fallback(goal, ())
         call.set(ROUTE, Route(decision.route, goal, decision.decided_by, rest=rest, rules=decision.led))
-        return await call_next(self._passed_by(call).with_target(call.resolve(goal)))
+        return call_next(self._passed_by(call).with_target(call.resolve(goal)))
+
+    async def _prepared(
+        self, call: Call, call_next: Handler, traits: Traits, decision: Decision, group: Group
+    ) -> Reply:
+        await group.prepare()
+        return await call_next(self._by_choice(call, decision, group, traits))
 
     def _passed_by(self, call: Call) -> Call:
         """Nothing was chosen here; how it goes is worth knowing all the same."""
@@ -117,20 +135,22 @@ class Router:
         choice, ranked = choose(group, traits, board)
         best = ranked[0]
         rest = tuple([one.name for one in ranked[1:]])
-        call.set(
-            ROUTE,
-            Route(
-                group.name,
-                best.name,
-                decision.decided_by,
-                group.chooser.name,
-                rest if self.fallback is None else self._with_fallback(best.name, rest),
-                choice.considered(),
-                decision.led,
-                best.name in choice.skips,
-            ),
+        chooser = group.chooser
+        if self.fallback is not None:
+            rest = self._with_fallback(best.name, rest)
+        least_bad = best.name in choice.skips
+        route = (
+            group.name,
+            best.name,
+            decision.decided_by,
+            chooser.name,
+            rest,
+            choice.considered(),
+            decision.led,
+            least_bad,
         )
-        if (board.used or group.chooser.live) and not call.dry_run:
+        call.set(ROUTE, _new_tuple(Route, route))
+        if (board.used or chooser.live) and not call.dry_run:
             watch = board.watch(best.target)
             call.watch_attempts(watch)
             call.when_recorded(watch.call_ended)

@@ -138,8 +138,10 @@ class Traits:
 
     def surely_below(self, tokens: int) -> bool:
         """Whether prompt and output are certain to have fewer tokens, by a look at lengths alone. False says nothing."""
-        length = self.length
-        return length is not None and length + _FRAME + (self.max_tokens or 0) < tokens
+        length = self._length
+        if length is None:
+            length = self._length = _length(self.call.request)
+        return length >= 0 and length + _FRAME + (self.max_tokens or 0) < tokens
 
     @property
     def _latin(self) -> bool:

@@ -48,43 +48,37 @@ class Fastest:
 
     def rank(self, candidates: Sequence[Candidate], choice: Choice) -> Sequence[Candidate]:
         """What is to be explored first, then by score; what is unknown and has a call under way comes last."""
-        traits, board = choice.traits, choice.board
-        now_ns, stream = traits.call.clock.now_ns(), traits.stream
+        call = choice.traits.call
+        now_ns, stream = call.state.clock.now_ns(), call.request.stream
         orders = []
-        busy = board.loads([one.target for one in candidates])
-        for place, one in enumerate(candidates):
-            speed = board.speed(one.target, first_chunk=stream, now_ns=now_ns)
-            orders.append((self._order(one, choice, speed, busy[place]), place))
+        for place, (one, cell) in enumerate(zip(candidates, choice.board.cells(candidates))):  # noqa: B905 - one for each
+            busy, speed = (0, None) if cell is None else (cell.busy, cell.speed(stream, now_ns))
+            kind, rank = self._order(one, choice, speed, busy)
+            orders.append((kind, rank, place))
         orders.sort()
-        return [candidates[place] for _, place in orders]
+        return [candidates[place] for _, _, place in orders]
 
     def _order(self, candidate: Candidate, choice: Choice, speed: Speed | None, busy: int) -> tuple[int, float]:
         """(class, rank in it): explored, measured, unknown, without weight."""
-        score = None if speed is None else self._score(speed)
-        if candidate.weight and not busy and self._to_explore(speed):  # what is under way will tell
-            quiet_ns = math.inf if speed is None else speed.quiet_ns
+        weight, score, detail, quiet_ns = candidate.weight, None, "", math.inf
+        if speed is not None:
+            score, failures, quiet_ns = speed
+            score = score or 0.0
+            if failures:
+                score = (score + self.failure_s * failures) / max(_LEAST_SUCCESS, 1 - failures)
+                detail = f"{failures:.0%} fail" if failures >= _WORTH_SAYING else ""
+        if weight and not busy and self._to_explore(quiet_ns):  # what is under way will tell
             choice.score(candidate, score, "unmeasured" if speed is None else f"quiet for {quiet_ns / 1e9:.0f} s")
             return 0, -quiet_ns
-        choice.score(candidate, score, _failing(speed) if speed is not None and speed.failures else "")
-        if not candidate.weight:
+        choice.score(candidate, score, detail)
+        if not weight:
             return 3, score or 0.0
         if score is None:
-            return 2, busy / candidate.weight
+            return 2, busy / weight
         if self.ceiling_s is not None and score > self.ceiling_s:
             choice.skip(candidate, "latency", f"above {self.ceiling_s:g} s")
-        return 1, score / candidate.weight
+        return 1, score / weight
 
-    def _score(self, speed: Speed) -> float:
-        seconds, failures, _ = speed
-        if not failures:
-            return seconds or 0.0
-        return ((seconds or 0.0) + self.failure_s * failures) / max(_LEAST_SUCCESS, 1 - failures)
-
-    def _to_explore(self, speed: Speed | None) -> bool:
-        if speed is None:
-            return True
-        return self.explore_after_s is not None and speed.quiet_ns >= self.explore_after_s * 1e9
-
-
-def _failing(speed: Speed) -> str:
-    return f"{speed.failures:.0%} fail" if speed.failures >= _WORTH_SAYING else ""
+    def _to_explore(self, quiet_ns: float) -> bool:
+        """Infinite: nothing is known."""
+        return quiet_ns == math.inf or (self.explore_after_s is not None and quiet_ns >= self.explore_after_s * 1e9)

@@ -52,7 +52,8 @@ def _by_load(
 ) -> list[Candidate]:
     """The first `drawn` before the others, and each of the two by load."""
     orders = []
-    for place, (one, busy) in enumerate(zip(candidates, choice.board.loads([one.target for one in candidates]))):  # noqa: B905 - one for each
+    for place, (one, cell) in enumerate(zip(candidates, choice.board.cells(candidates))):  # noqa: B905 - one for each
+        busy = 0 if cell is None else cell.busy
         choice.score(one, float(busy))
         load = (busy + 1) / one.weight if one.weight else math.inf
         orders.append((place >= drawn > 0, load, chance(), place))
