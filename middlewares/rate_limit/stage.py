@@ -122,12 +122,13 @@ class RateLimit:
         return await self._go_on(call, call_next, claims, await self._taken(call, claims, refused))
 
     def _go_on(self, call: Call, call_next: Handler, claims: Claims, taken: Taken | None) -> Awaitable[Reply]:
-        if taken is None or not self._wants_tokens:
-            return call_next(call)
-        loop = asyncio.get_running_loop() if self._at_once is None else None
-        reserved = _Reserved(self._store, self._afterwards, loop, claims, taken, call.state.attempts_made)
-        call.state.recorded.append(reserved)
-        return _counted(call, call_next, reserved)
+        if taken is not None and self._wants_tokens:
+            state = call.state
+            for earlier in state.recorded:
+                if earlier.__class__ is _Reserved:
+                    earlier.ends_at(self, state.attempts_made)
+            state.recorded.append(_Reserved(self, claims, taken, state.attempts_made))
+        return call_next(call)
 
     def _claims(self, call: Call) -> Claims:
         tokens = self._tokens(call) if self._wants_tokens else 0
@@ -249,29 +250,25 @@ class RateLimit:
 
 
 class _Reserved:
-    """What a call has taken. When the call has ended, the tokens that it used are put in the place of those that were reserved."""
+    """What a call has taken. When the call has ended, the tokens that it used are put in the place of those that were reserved.
 
-    __slots__ = ("after", "afterwards", "claims", "loop", "store", "taken", "until")
+    The attempts that count are those of this run of the stage: a call that comes through it again takes anew.
+    """
 
-    def __init__(
-        self,
-        store: Store,
-        afterwards: Afterwards,
-        loop: asyncio.AbstractEventLoop | None,
-        claims: Claims,
-        taken: Taken,
-        attempts_made: int,
-    ) -> None:
-        self.store = store
-        self.afterwards = afterwards
-        self.loop = loop
-        """None for a store that answers at once."""
+    __slots__ = ("after", "claims", "loop", "stage", "taken", "until")
+
+    def __init__(self, stage: RateLimit, claims: Claims, taken: Taken, attempts_made: int) -> None:
+        self.stage = stage
         self.claims = claims
         self.taken = taken
         self.after = attempts_made
-        """The attempts that count are those that this run of the stage has made: after this number ..."""
         self.until = math.inf
-        """... and up to this one."""
+        self.loop = asyncio.get_running_loop() if stage._at_once is None else None  # noqa: SLF001 - of this file
+
+    def ends_at(self, stage: RateLimit, attempts_made: int) -> None:
+        """The call comes through `stage` again."""
+        if stage is self.stage and attempts_made < self.until:
+            self.until = attempts_made
 
     def __call__(self, record: Record, _: Outcome) -> None:
         """Observes the call's end."""
@@ -279,10 +276,14 @@ class _Reserved:
         if used is None:
             return
         corrections = []
-        for bound, amount, slice_ in zip(self.claims.bounds, self.claims.amounts, self.taken.slices, strict=True):
+        slices = self.taken.slices
+        bounds, _windows, amounts = self.claims
+        for place, amount in enumerate(amounts):
+            bound = bounds[place]
             if used != amount and bound.unit == "tokens":
-                corrections.append((bound.window, slice_, used - amount))
-        self.afterwards.settle(self.loop, self.store, corrections)
+                corrections.append((bound.window, slices[place], used - amount))
+        stage = self.stage
+        stage._afterwards.settle(self.loop, stage._store, corrections)  # noqa: SLF001 - as above
 
     def _used(self, record: Record) -> int | None:
         """Tokens; None where a vendor was at work and nobody knows: then the reservation stands."""
@@ -295,13 +296,6 @@ class _Reserved:
                 elif attempt.useful or attempt.chunks:
                     return None
         return tokens
-
-
-async def _counted(call: Call, call_next: Handler, reserved: _Reserved) -> Reply:
-    try:
-        return await call_next(call)
-    finally:
-        reserved.until = call.state.attempts_made
 
 
 def _note(call: Call, claims: Claims, taken: Taken | None, verdict: LimitVerdict, waited_s: float = 0.0) -> None:
