@@ -10,10 +10,11 @@ from builders import Setup, ask, make, server_error
 
 from glassway import CallOptions, Client, Pipeline
 from glassway.middlewares import Cache, Hedge, Limit, RateLimit, Retry
-from glassway.pipeline.call import NO_OPTIONS
+from glassway.pipeline.call import NO_OPTIONS, Call
 from glassway.pipeline.config import Config
-from glassway.pipeline.errors import ConfigError, QueueFull, RateLimitExceeded, StoreError
+from glassway.pipeline.errors import APIConnectionError, ConfigError, QueueFull, RateLimitExceeded, StoreError
 from glassway.pipeline.facts import LIMITS
+from glassway.pipeline.stream import Handler, Reply
 from glassway.pipeline.types import Usage
 from glassway.stores import MemoryStore, Store, Window
 from glassway.testing import FakeClock, FakeProvider, Scripted
@@ -215,6 +216,27 @@ async def test_a_call_that_can_never_pass_is_told_so_at_once() -> None:
     with pytest.raises(RateLimitExceeded, match="it can never pass"):
         await setup.answer(max_tokens=500)
     assert setup.clock.slept_s == 0
+
+
+@pytest.mark.parametrize("before_the_vendor", [False, True])
+async def test_a_call_that_comes_again_counts_each_attempt_once(before_the_vendor: bool) -> None:
+    answers = [Scripted(usage=USED)] if before_the_vendor else [server_error(), Scripted(usage=USED)]
+    setup = limited(answers, tokens_per_minute=10_000, requests_per_minute=10)
+    failed = not before_the_vendor
+
+    async def trips_once(call: Call, call_next: Handler) -> Reply:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise APIConnectionError("no way out", retryable=True)
+        return await call_next(call)
+
+    limit: Any = setup.pipeline.stages["RateLimit"]
+    stages = [setup.ends, Retry(), limit, trips_once]
+    setup.pipeline = Pipeline(stages, setup.provider, telemetry=False, clock=setup.clock, timeout_s=None)
+    await setup.answer(max_tokens=500)
+    left = {name: bound["left"] for name, bound in (await limit.state())["limits"].items()}
+    assert left == {"all/60s requests": 10 - 2, "all/60s tokens": 10_000 - 30}
 
 
 async def test_a_hit_of_a_cache_inside_uses_no_tokens() -> None:
