@@ -129,6 +129,15 @@ def bound_request_tokens(request: Request, model: str | None = None) -> int:
     return estimate_request_tokens(request, model) or 0
 
 
+def bound_output_tokens(request: Request, unsaid: int) -> int:
+    """Tokens to reserve for the output of a chat: its limit, or `unsaid`, for each choice. 0 for other operations."""
+    if not isinstance(request, ChatRequest):
+        return 0
+    choices = request.__dict__["n"]
+    limit = request.output_limit or unsaid
+    return limit * choices if choices is not None and choices > 1 else limit
+
+
 def estimate_response_tokens(response: Response, model: str | None = None) -> int:
     """About how many tokens the model wrote: text, reasoning and tool calls of all choices. 0 where the answer has no text."""
     if not isinstance(response, ChatResponse):

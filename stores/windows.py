@@ -69,6 +69,8 @@ class Held:
         "length_us",
         "newest",
         "oldest",
+        "quiet_from_us",
+        "quiet_until_us",
         "slices",
         "total",
         "width_us",
@@ -76,11 +78,9 @@ class Held:
     )
 
     def __init__(self, window: Window, slices: Mapping[int, int] | None = None) -> None:
-        self.fit(window)
         self.slices: dict[int, int] = dict(slices) if slices else {}
         self.total = sum(self.slices.values())
-        self.oldest = min(self.slices, default=_NEVER)
-        self.newest = max(self.slices, default=0)
+        self.fit(window)
         self.changed = False
         self.is_new = slices is None
 
@@ -90,17 +90,22 @@ class Held:
         self.window = window
         self.fixed = window.fixed
         self.length_us, self.width_us, self.keeps_us = geometry(window)
+        self._look_again()
 
     def expire(self, now_us: int) -> None:
         """Forget the slices whose time is over. What lies further ahead than a window (the clock was put back) counts from now."""
-        if now_us >= self.oldest + self.keeps_us:
-            for start in [start for start in self.slices if now_us >= start + self.keeps_us]:
-                units = self.slices.pop(start, 0)
-                self.total -= units
-                self.changed = True
-            self.oldest = min(self.slices, default=_NEVER)
-        if self.newest > now_us + self.length_us:
-            self._draw_near(now_us)
+        if self.quiet_from_us <= now_us < self.quiet_until_us:
+            return
+        for start in [start for start in self.slices if now_us >= start + self.keeps_us]:
+            units = self.slices.pop(start, 0)
+            self.total -= units
+            self.changed = True
+        ahead = [start for start in self.slices if start > now_us + self.length_us]
+        units = sum(self.slices.pop(start, 0) for start in ahead)
+        self.total -= units
+        self._look_again()
+        if ahead:
+            self.book(self.place(now_us), units)
 
     def place(self, now_us: int) -> int:
         """The slice that is booked now."""
@@ -116,9 +121,9 @@ class Held:
             self.slices[start] = units
         self.total += units
         if start < self.oldest:
-            self.oldest = start
+            self.oldest, self.quiet_until_us = start, start + self.keeps_us
         if start > self.newest:
-            self.newest = start
+            self.newest, self.quiet_from_us = start, start - self.length_us
         self.changed = True
 
     def wait_us(self, amount: int, limit: int, now_us: int) -> int | None:
@@ -136,13 +141,12 @@ class Held:
         """When the last of it has made room again."""
         return self.newest + self.keeps_us
 
-    def _draw_near(self, now_us: int) -> None:
-        ahead = [start for start in self.slices if start > now_us + self.length_us]
-        units = sum(self.slices.pop(start, 0) for start in ahead)
-        self.total -= units
-        self.oldest, self.newest = min(self.slices, default=_NEVER), max(self.slices, default=0)
-        if ahead:
-            self.book(self.place(now_us), units)
+    def _look_again(self) -> None:
+        self.oldest: int = min(self.slices, default=_NEVER)
+        self.newest: int = max(self.slices, default=0)
+        self.quiet_from_us = self.newest - self.length_us
+        self.quiet_until_us = self.oldest + self.keeps_us
+        """From the one to before the other nothing is over, and nothing too far ahead."""
 
 
 def geometry(window: Window) -> tuple[int, int, int]:
@@ -162,7 +166,7 @@ def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[in
     used: list[int] = []
     wait_us, short = 0.0, -1
     for window, one, amount in zip(windows, held, amounts):  # noqa: B905 - checked by `check_take`
-        if now_us >= one.oldest + one.keeps_us or one.newest > now_us + one.length_us:
+        if not one.quiet_from_us <= now_us < one.quiet_until_us:
             one.expire(now_us)
         if amount and one.total + amount > window.limit:
             needed_us = one.wait_us(amount, window.limit, now_us) or math.inf
@@ -181,7 +185,7 @@ def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[in
 
 def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
     """`decide`, for the usual case of one window."""
-    if now_us >= held.oldest + held.keeps_us or held.newest > now_us + held.length_us:
+    if not held.quiet_from_us <= now_us < held.quiet_until_us:
         held.expire(now_us)
     place = held.place(now_us)
     total = held.total
@@ -196,7 +200,7 @@ def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
 
 def correct(held: Held, slice_: int, units: int, now_us: int) -> None:
     """Change what was booked in a slice; never below 0, and the sum never above 2^53 - 1. Nothing if its time is over."""
-    if now_us >= held.oldest + held.keeps_us or held.newest > now_us + held.length_us:
+    if not held.quiet_from_us <= now_us < held.quiet_until_us:
         held.expire(now_us)
     booked = held.slices.get(slice_)
     if booked is None:

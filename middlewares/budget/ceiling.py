@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from ...pipeline.call import Call
 from ...pipeline.pricing import Price, PriceTable, Rates, Sought, find_price, second, times_usd
-from ...pipeline.tokens import bound_request_tokens
-from ...pipeline.types import ChatRequest
+from ...pipeline.tokens import bound_output_tokens, bound_request_tokens
 from .purse import MICRO
 
 _BY_TOKENS = frozenset({"chat", "embeddings", "moderation", "rerank"})
@@ -53,9 +52,7 @@ class Ceilings:
         request, (provider, model) = call.request, call.target
         if request.operation not in _BY_TOKENS:
             return None
-        prompt, output = bound_request_tokens(request, model), 0
-        if isinstance(request, ChatRequest):
-            output = (request.output_limit or self._output_tokens) * max(1, request.__dict__["n"] or 1)
+        prompt, output = bound_request_tokens(request, model), bound_output_tokens(request, self._output_tokens)
         for above, per_input, per_output, fixed, parts in self._rungs(call, provider, model):
             if prompt > above:
                 if per_input is None or (output and per_output is None):

@@ -18,8 +18,7 @@ from ...pipeline.record import Record
 from ...pipeline.scope import Per, check_names, read_scopes
 from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_now, ask_store, check_policy
 from ...pipeline.stream import Handler, Reply
-from ...pipeline.tokens import bound_request_tokens
-from ...pipeline.types import ChatRequest
+from ...pipeline.tokens import bound_output_tokens, bound_request_tokens
 from ...stores import ImmediateStore, Store, Taken, immediate, make_store
 from .lanes import Lanes
 from .limit import NO_CLAIMS, Bound, Claims, Limit, Windows
@@ -139,11 +138,8 @@ class RateLimit:
     def _tokens(self, call: Call) -> int:
         """About what the call will use, and at least 1; requests whose tokens text does not tell take 1 and are put right."""
         request = call.request
-        prompt = bound_request_tokens(request, call.target.model)
-        output = 0
-        if isinstance(request, ChatRequest):
-            output = (request.output_limit or self.output_tokens) * max(1, request.n or 1)
-        return max(1, prompt + output)
+        tokens = bound_request_tokens(request, call.target.model) + bound_output_tokens(request, self.output_tokens)
+        return tokens or 1
 
     async def _look(self, call: Call, claims: Claims) -> None:
         """What would become of a dry run."""
