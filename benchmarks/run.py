@@ -165,13 +165,6 @@ def import_ms(repeat: int = 7) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def slowness(url: str) -> float:
-    """How many times as long as on the machine of the budgets the openai SDK takes for a call here and now."""
-    command = [python_of("openai_sdk"), str(HERE / "measure.py"), "openai_sdk", "--url", url, "--seconds", "0.4"]
-    cpu_us: float = run_json(command)["many"]["cpu_us"]
-    return cpu_us / PEER_US["unary"]
-
-
 def report(runs: Runs, imports: dict[str, float], chain: dict[str, Any]) -> int:
     """Print the tables; the exit code."""
     found = {key: _best(those) for key, those in runs.items()}

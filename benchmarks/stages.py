@@ -3,8 +3,9 @@
     python benchmarks/stages.py [--only "Cost;Retry"] [--json | --write]
 
 Memory stores, telemetry off, and a vendor that has answered before it was asked. CPU time of all threads, so that what a
-stage leaves to a thread counts as well. A budget is as many times longer as the openai SDK takes here, in the same run, as on
-the machine on which the budgets were set: see `run.py`. Exit code 1 if one is broken. A new stage joins with one line of `STAGES`.
+stage leaves to a thread counts as well. "There" is the time on the machine on which the budgets were set: ours by what
+`YARDSTICKS` take longer here, measured next to it in each round; the median of the rounds. Exit code 1 if a budget is
+broken. A new stage joins with one line of `STAGES`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from run import slowness, upstream
+import httpx
+from opentelemetry.sdk.trace import TracerProvider
 
 from glassway import CallOptions, ChatRequest, ChatResponse, Pipeline
 from glassway.middlewares import (
@@ -61,12 +63,10 @@ HEAD = """# Each stage alone
 
 What each stage costs by itself where nothing goes wrong, against its budget: CPU of all threads, memory stores, telemetry off. Written by `python benchmarks/stages.py --write`.
 
-"There" is the time on the machine on which the budgets were set: the measured one by what the openai SDK took longer for a call, measured next to it ({least:.1f} to {most:.1f} times in this run).
+"There" is the time on the machine on which the budgets were set: the measured one by what some yardsticks take longer here, measured next to it in each round (the median: {times:.2f} times in this run).
 
 """
-PASSES, TOGETHER = 3, 5
-"""Passes over all stages; so many stages share one look at how fast the machine is."""
-ROUNDS, CALLS = 15, 200
+ROUNDS, CALLS = 25, 200
 BUDGET_US = 10.0
 MODEL = "openai/gpt-4o-mini"
 TEXTS = ("You are a helpful assistant. Answer in one short paragraph.", "What is the capital of France? " * 6)
@@ -206,8 +206,60 @@ async def microseconds(pipeline: Pipeline, ask: Callable[[], ChatRequest], case:
     return (case.clock() - start) / CALLS * 1e6
 
 
-async def own_us(case: Case) -> float:
-    """The best round of the pipeline with the stage less that of the one without, in turn: what else a machine does only ever adds."""
+async def one_task() -> None:
+    """Make a task and wait for it."""
+    await asyncio.create_task(asyncio.sleep(0))
+
+
+async def one_span() -> None:
+    """Record a span with five attributes and hand it to a processor."""
+    TRACER.start_span("chat gpt-4o-mini", attributes=ATTRIBUTES).end()
+
+
+async def one_exchange() -> None:
+    """A request and a response of httpx, without its client."""
+    httpx.Request("POST", URL, headers=HEADERS, content=BODY)
+    await httpx.Response(200, headers=HEADERS, content=BODY).aread()
+
+
+async def one_send() -> None:
+    """The same through its client."""
+    await CLIENT.send(CLIENT.build_request("POST", URL, headers=HEADERS, content=BODY))
+
+
+YARDSTICKS: Mapping[Callable[[], Any], float] = {one_task: 4.5, one_span: 13.5, one_exchange: 15.0, one_send: 80.0}
+"""Python code of others, and the microseconds that each takes on the machine on which the budgets were set."""
+SENDS = 40
+BODY = b"x" * 700
+URL = httpx.URL("http://127.0.0.1:9000/v1/chat/completions")
+HEADERS = httpx.Headers({"Authorization": "x", "Content-Type": "application/json", "Accept": "*/*"})
+CLIENT = httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(200, headers=HEADERS, content=BODY)))
+SPANS = TracerProvider(shutdown_on_exit=False)
+TRACER = SPANS.get_tracer("yardstick")
+ATTRIBUTES = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o-mini", "server.port": 443, "a": 0.2}
+
+
+async def slowness() -> float:
+    """How many times as long as on that machine Python code takes here and now: the median of the yardsticks."""
+    times = []
+    for yardstick, there_us in YARDSTICKS.items():
+        start = time.process_time()
+        for _ in range(SENDS):
+            await yardstick()
+        times.append((time.process_time() - start) / SENDS * 1e6 / there_us)
+    return statistics.median(times)
+
+
+class Seen(NamedTuple):
+    """What a stage costs: medians over the rounds."""
+
+    us: float
+    there_us: float
+    times: float
+
+
+async def seen(case: Case) -> Seen:
+    """The pipeline with the stage less the one without, and the yardsticks, in turn."""
     pipelines = [
         Pipeline([*(make() for make in case.beside), *stages], openai, telemetry=False, timeout_s=None)
         for stages in ([], [case.make()])
@@ -216,37 +268,22 @@ async def own_us(case: Case) -> float:
     for pipeline in pipelines:
         await pipeline.open()
         await microseconds(pipeline, ask, case)
-    rounds = [[await microseconds(pipeline, ask, case) for pipeline in pipelines] for _ in range(ROUNDS)]
+    rounds = []
+    for _ in range(ROUNDS):
+        times = await slowness()
+        without, with_stage = [await microseconds(pipeline, ask, case) for pipeline in pipelines]
+        rounds.append(Seen(with_stage - without, (with_stage - without) / times, times))
     for pipeline in pipelines:
         await pipeline.aclose()
-    without, with_stage = map(min, zip(*rounds, strict=True))
-    return with_stage - without
+    return Seen(*map(statistics.median, zip(*rounds, strict=True)))
 
 
-class Seen(NamedTuple):
-    """What a stage took in one pass."""
-
-    us: float
-    times: float
-    """As many times as long as on the machine of the budgets."""
-
-    @property
-    def there_us(self) -> float:
-        """What it would take there."""
-        return self.us / self.times
-
-
-def measured(wanted: tuple[str, ...]) -> dict[str, list[Seen]]:
-    """Each stage whose name begins so, in each pass."""
-    names = [name for name in STAGES if name.startswith(wanted)]
-    found: dict[str, list[Seen]] = {name: [] for name in names}
-    with upstream() as url:
-        for number in range(PASSES):
-            for place, name in enumerate(names):
-                if place % TOGETHER == 0:
-                    times = slowness(url)
-                print(f"pass {number + 1}/{PASSES}: {name}".ljust(60), end="\r", file=sys.stderr, flush=True)
-                found[name].append(Seen(asyncio.run(own_us(STAGES[name])), times))
+async def measured(wanted: tuple[str, ...]) -> dict[str, Seen]:
+    """Each stage whose name begins so."""
+    found = {}
+    for name in [name for name in STAGES if name.startswith(wanted)]:
+        print(name.ljust(40), end="\r", file=sys.stderr, flush=True)
+        found[name] = await seen(STAGES[name])
     return found
 
 
@@ -257,26 +294,26 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of the table")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/stages.md")
     args = parser.parse_args()
-    found = measured(tuple(args.only.split(";")))
-    there = {name: statistics.median(one.there_us for one in seen) for name, seen in found.items()}
-    broken = any(us > STAGES[name].budget_us for name, us in there.items())
+    found = asyncio.run(measured(tuple(args.only.split(";"))))
+    broken = any(one.there_us > STAGES[name].budget_us for name, one in found.items())
     if args.json:
-        print(json.dumps(there))
+        print(json.dumps({name: one._asdict() for name, one in found.items()}))
         return int(broken)
-    table = written(found, there)
+    table = written(found)
     print(table, end="")
     if args.write:
-        times = [one.times for seen in found.values() for one in seen]
-        PAGE.write_text(HEAD.format(least=min(times), most=max(times)) + table, encoding="utf-8")
+        times = statistics.median(one.times for one in found.values())
+        PAGE.write_text(HEAD.format(times=times) + table, encoding="utf-8")
     return int(broken)
 
 
-def written(found: Mapping[str, list[Seen]], there: Mapping[str, float]) -> str:
+def written(found: Mapping[str, Seen]) -> str:
     """The table, a line for each stage."""
     lines = ["| stage | us CPU a call | there | budget | |", "|---|--:|--:|--:|---|"]
-    for name, us in there.items():
-        here_us, budget = statistics.median(one.us for one in found[name]), STAGES[name].budget_us
-        lines.append(f"| {name} | {here_us:.1f} | {us:.1f} | {budget:g} | {'held' if us <= budget else 'BROKEN'} |")
+    for name, one in found.items():
+        budget = STAGES[name].budget_us
+        verdict = "held" if one.there_us <= budget else "BROKEN"
+        lines.append(f"| {name} | {one.us:.1f} | {one.there_us:.1f} | {budget:g} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

@@ -80,6 +80,7 @@ class Held:
     def __init__(self, window: Window, slices: Mapping[int, int] | None = None) -> None:
         self.slices: dict[int, int] = dict(slices) if slices else {}
         self.total = sum(self.slices.values())
+        self.oldest, self.newest = _NEVER, 0
         self.fit(window)
         self.changed = False
         self.is_new = slices is None
@@ -142,8 +143,8 @@ class Held:
         return self.newest + self.keeps_us
 
     def _look_again(self) -> None:
-        self.oldest: int = min(self.slices, default=_NEVER)
-        self.newest: int = max(self.slices, default=0)
+        self.oldest = min(self.slices, default=_NEVER)
+        self.newest = max(self.slices, default=0)
         self.quiet_from_us = self.newest - self.length_us
         self.quiet_until_us = self.oldest + self.keeps_us
         """From the one to before the other nothing is over, and nothing too far ahead."""
