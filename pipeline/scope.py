@@ -64,6 +64,11 @@ class Scope:
         """Whether all calls share it."""
         return self._words is None and not callable(self.per)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is about all calls, and all of them share it: then `share` is the empty text."""
+        return self.is_one and self._matches == (None, None)
+
     def share(self, call: Call) -> str | None:
         """Whose allowance a call takes from; None if the bound is not about it."""
         of_tenant, of_model = self._matches

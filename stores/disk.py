@@ -100,7 +100,7 @@ class DiskStore:
         def decided(cache: Cache) -> Taken:
             now_us = int(time.time() * 1e6)
             held = [_held(cache, window) for window in windows]
-            taken = decide(windows, held, amounts, now_us)
+            taken = decide(held, amounts, now_us)
             for window, one in zip(windows, held, strict=True):
                 self._keep_window(cache, window, one, now_us)
             return taken

@@ -6,10 +6,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import RLock
+from typing import cast
 
 from ..pipeline.errors import ConfigError, StoreError
-from .store import Taken, Window
-from .windows import Held, check_amount, check_take, check_units, correct, decide, decide_one
+from .store import MOST, Taken, Window
+from .windows import KEY, Held, check_amount, check_take, check_units, correct, decide, decide_one
 
 _Kept = tuple[bytes, float]
 """A value, and until when. A plain tuple: the garbage collector forgets it once it has seen what is in it."""
@@ -116,12 +117,20 @@ class MemoryStore:
         now_us = int(self._now_s() * 1e6)
         if len(windows) == 1 == len(amounts):
             window, amount = windows[0], amounts[0]
-            check_amount(amount)
+            if not 0 <= amount <= MOST:
+                check_amount(amount)
             with self._lock:
-                return decide_one(window, self._held(window), amount, now_us)
+                held = self._windows.get(window.key)
+                if held is None or held.window is not window:
+                    held = self._held(window)
+                return decide_one(held, amount, now_us)
         check_take(windows, amounts)
         with self._lock:
-            return decide(windows, list(map(self._held, windows)), amounts, now_us)
+            found = list(map(self._windows.get, map(KEY, windows)))
+            for place, held in enumerate(found):
+                if held is None or held.window is not windows[place]:
+                    found[place] = self._held(windows[place])
+            return decide(cast("list[Held]", found), amounts, now_us)
 
     async def settle(self, window: Window, slice_: int, units: int) -> None:
         """Correct what was booked. Never suspends."""
@@ -129,7 +138,8 @@ class MemoryStore:
 
     def settle_now(self, window: Window, slice_: int, units: int) -> None:
         """`settle`, without a coroutine."""
-        check_units(units)
+        if not -MOST <= units <= MOST:
+            check_units(units)
         now_us = int(self._now_s() * 1e6)
         with self._lock:
             held = self._windows.get(window.key)

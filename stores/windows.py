@@ -15,7 +15,8 @@ from .store import LONGEST_S, MOST, Taken, Window
 
 _US = 1_000_000
 _NEVER = 2**62
-_KEY = itemgetter(0)
+KEY = itemgetter(0)
+"""A window's."""
 _new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 
@@ -36,7 +37,7 @@ def check_take(windows: Sequence[Window], amounts: Sequence[int]) -> None:
     if amounts and (min(amounts) < 0 or max(amounts) > MOST):
         for amount in amounts:
             check_amount(amount)
-    if len(set(map(_KEY, windows))) < len(windows):
+    if len(set(map(KEY, windows))) < len(windows):
         raise ConfigError(
             "take: expected windows of different keys, found one twice. Give each bound a key of its own."
         )
@@ -67,6 +68,7 @@ class Held:
         "is_new",
         "keeps_us",
         "length_us",
+        "limit",
         "newest",
         "oldest",
         "quiet_from_us",
@@ -89,7 +91,7 @@ class Held:
         """Count by this window's settings from now on. Raises `ConfigError` for one that cannot be kept."""
         check_window(window)
         self.window = window
-        self.fixed = window.fixed
+        self.limit, self.fixed = window.limit, window.fixed
         self.length_us, self.width_us, self.keeps_us = geometry(window)
         self._look_again()
 
@@ -127,11 +129,11 @@ class Held:
             self.newest, self.quiet_from_us = start, start - self.length_us
         self.changed = True
 
-    def wait_us(self, amount: int, limit: int, now_us: int) -> int | None:
+    def wait_us(self, amount: int, now_us: int) -> int | None:
         """When there may be room for an amount that has none now; None: never."""
-        if amount > limit:
+        if amount > self.limit:
             return None
-        over = self.total - (limit - amount)
+        over = self.total - (self.limit - amount)
         for start in sorted(self.slices):
             over -= self.slices.get(start, 0)
             if over <= 0:
@@ -159,22 +161,23 @@ def geometry(window: Window) -> tuple[int, int, int]:
     return length_us, width_us, length_us + width_us
 
 
-def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[int], now_us: int) -> Taken:
+def decide(held: Sequence[Held], amounts: Sequence[int], now_us: int) -> Taken:
     """Forget what is over and, if every window has room, book the amounts. Changes `held`."""
-    if len(windows) == 1:
-        return decide_one(windows[0], held[0], amounts[0], now_us)
+    if len(held) == 1:
+        return decide_one(held[0], amounts[0], now_us)
     places: list[int] = []
     used: list[int] = []
     wait_us, short = 0.0, -1
-    for window, one, amount in zip(windows, held, amounts):  # noqa: B905 - checked by `check_take`
+    for one, amount in zip(held, amounts):  # noqa: B905 - checked by `check_take`
         if not one.quiet_from_us <= now_us < one.quiet_until_us:
             one.expire(now_us)
-        if amount and one.total + amount > window.limit:
-            needed_us = one.wait_us(amount, window.limit, now_us) or math.inf
+        total = one.total
+        if amount and total + amount > one.limit:
+            needed_us = one.wait_us(amount, now_us) or math.inf
             if needed_us > wait_us:
                 wait_us, short = needed_us, len(places)
-        places.append(one.place(now_us))
-        used.append(one.total)
+        places.append(one.place(now_us) if one.fixed else now_us - now_us % one.width_us)
+        used.append(total)
     if short >= 0:
         return _new_tuple(Taken, (False, tuple(used), tuple(places), wait_us / _US, short))
     for index, amount in enumerate(amounts):
@@ -184,15 +187,15 @@ def decide(windows: Sequence[Window], held: Sequence[Held], amounts: Sequence[in
     return _new_tuple(Taken, (True, tuple(used), tuple(places), 0.0, -1))
 
 
-def decide_one(window: Window, held: Held, amount: int, now_us: int) -> Taken:
+def decide_one(held: Held, amount: int, now_us: int) -> Taken:
     """`decide`, for the usual case of one window."""
     if not held.quiet_from_us <= now_us < held.quiet_until_us:
         held.expire(now_us)
-    place = held.place(now_us)
+    place = held.place(now_us) if held.fixed else now_us - now_us % held.width_us
     total = held.total
     if amount:
-        if total + amount > window.limit:
-            wait_us = held.wait_us(amount, window.limit, now_us) or math.inf
+        if total + amount > held.limit:
+            wait_us = held.wait_us(amount, now_us) or math.inf
             return _new_tuple(Taken, (False, (total,), (place,), wait_us / _US, 0))
         total += amount
         held.book(place, amount)

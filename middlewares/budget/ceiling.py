@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import lcm
 from typing import NamedTuple
 
-from ...pipeline.call import Call
+from ...pipeline.call import Call, Target
 from ...pipeline.pricing import Price, PriceTable, Rates, Sought, find_price, second, times_usd
 from ...pipeline.tokens import bound_output_tokens, bound_request_tokens
+from ...pipeline.types import Request
 from .purse import MICRO
 
 _BY_TOKENS = frozenset({"chat", "embeddings", "moderation", "rerank"})
@@ -37,46 +39,52 @@ class Rung(NamedTuple):
 class Ceilings:
     """What calls may cost at most. Prices are looked up once a second for each target."""
 
-    __slots__ = ("_known", "_output_tokens", "_second", "_table")
+    __slots__ = ("_known", "_output_tokens", "_second", "_table", "_vendors")
 
     def __init__(self, table: PriceTable, output_tokens: int) -> None:
         """`output_tokens`: of a chat that sets no limit to its output."""
         self._table = table
         self._output_tokens = output_tokens
         self._second = 0
-        self._known: dict[tuple[str | None, ...], tuple[Rung, ...]] = {}
-        """The highest tier first; empty where nobody knows the price. At most a thousand."""
+        self._vendors: Mapping[str, str] | frozenset[str] = frozenset()
+        self._known: dict[tuple[Target, str | None], tuple[Rung, ...]] = {}
+        """Of this second, and of the pipeline that knows these vendors: the highest tier first; empty where nobody knows the price. At most a thousand."""
 
     def micro(self, call: Call) -> int | None:
         """Whole micro-dollars, rounded up, that the call may cost at its target; None if nobody knows."""
-        request, (provider, model) = call.request, call.target
+        request, target = call.request, call.target
         if request.operation not in _BY_TOKENS:
             return None
-        prompt, output = bound_request_tokens(request, model), bound_output_tokens(request, self._output_tokens)
-        for above, per_input, per_output, fixed, parts in self._rungs(call, provider, model):
+        state = call.state
+        now = state.clock.wall_ns() // 1_000_000_000
+        if now != self._second or state.known is not self._vendors or len(self._known) >= _PRICES_KEPT:
+            self._second, self._vendors, self._known = now, state.known, {}
+        tier = _tier(request)
+        rungs = self._known.get((target, tier))
+        if rungs is None:
+            rungs = self._known[target, tier] = self._looked_up(call, tier)
+        prompt = bound_request_tokens(request, target.model)
+        output = bound_output_tokens(request, self._output_tokens)
+        for above, per_input, per_output, fixed, parts in rungs:
             if prompt > above:
                 if per_input is None or (output and per_output is None):
                     return None
                 return -(-(per_input * prompt + (per_output or 0) * output + fixed) // parts)
         return None
 
-    def _rungs(self, call: Call, provider: str | None, model: str) -> tuple[Rung, ...]:
-        wall_ns, tier = call.state.clock.wall_ns(), getattr(call.request, "service_tier", None)
-        now = wall_ns // 1_000_000_000
-        if now != self._second or len(self._known) >= _PRICES_KEPT:
-            self._second, self._known = now, {}
-        vendor = call.vendor_of(call.target) or provider
-        key = (vendor, provider, model, tier if isinstance(tier, str) else None)
-        rungs = self._known.get(key)
-        if rungs is None:
-            price = find_price(self._table, Sought(vendor, (model,), key[3], provider), second(wall_ns))
-            rungs = self._known[key] = _rungs_of(price) if price is not None else ()
-        return rungs
+    def _looked_up(self, call: Call, tier: str | None) -> tuple[Rung, ...]:
+        provider, model = call.target
+        sought = Sought(call.vendor or provider, (model,), tier, provider)
+        price = find_price(self._table, sought, second(call.state.clock.wall_ns()))
+        if price is None:
+            return ()
+        return tuple(Rung.of(above, rates, price) for above, rates in reversed([(-1, price.rates), *price.tiers]))
 
 
 _PRICES_KEPT = 1000
 
 
-def _rungs_of(price: Price) -> tuple[Rung, ...]:
-    tiers = [(-1, price.rates), *price.tiers]
-    return tuple(Rung.of(above, rates, price) for above, rates in reversed(tiers))
+def _tier(request: Request) -> str | None:
+    fields = request.__dict__  # pydantic's attributes cost several times as much
+    tier = fields["service_tier"] if "service_tier" in fields else request.extra.get("service_tier")
+    return tier if isinstance(tier, str) else None

@@ -120,18 +120,21 @@ class Claims(NamedTuple):
 class Purse:
     """Budgets, and the claims on them of the calls of an hour."""
 
-    __slots__ = ("_known", "budgets")
+    __slots__ = ("_known", "_plain", "budgets")
 
     def __init__(self, budgets: Sequence[BudgetOf]) -> None:
         self.budgets = tuple(budgets)
+        self._plain: tuple[str | None, ...] | None = (
+            ("",) * len(budgets) if all(budget.is_plain for budget in budgets) else None
+        )
+        """The shares, where they are the same for all calls."""
         self._known: dict[tuple[int, tuple[str | None, ...]], Claims] = {}
         """By hour and shares; at most a thousand."""
 
     def claims(self, call: Call) -> Claims:
         """What the call takes from; nothing if no budget is about it."""
         hour = call.state.clock.wall_ns() // HOUR_NS
-        budgets = self.budgets
-        shares = (budgets[0].share(call),) if len(budgets) == 1 else tuple([budget.share(call) for budget in budgets])
+        shares = self._plain or tuple([budget.share(call) for budget in self.budgets])
         return self._known.get((hour, shares)) or self._made(hour, shares)
 
     def _made(self, hour: int, shares: tuple[str | None, ...]) -> Claims:

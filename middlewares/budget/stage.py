@@ -13,12 +13,12 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from ...pipeline.billing import cost_of_call
 from ...pipeline.call import Call
 from ...pipeline.errors import BudgetExceeded, ConfigError, UnpricedModel
-from ...pipeline.facts import BUDGETS, COST, Budgeted, BudgetVerdict, Cost
+from ...pipeline.facts import BUDGETS, COST, Budgeted, BudgetVerdict
 from ...pipeline.gauges import Reading, watch
 from ...pipeline.outcome import Outcome
 from ...pipeline.overrides import PriceEntry, with_overrides
 from ...pipeline.plan import Rule
-from ...pipeline.pricing import PriceTable, default_prices
+from ...pipeline.pricing import PriceTable, default_prices, total
 from ...pipeline.record import Record
 from ...pipeline.scope import Per, check_names, read_scopes
 from ...pipeline.sharing import Afterwards, OnStoreFailure, ask_now, ask_store, check_policy
@@ -180,17 +180,24 @@ class Budget:
             return
         if not taken.granted:
             raise self._refusal(call, claims[taken.short], taken, reserved)
-        for claim, used in zip(claims, taken.used, strict=True):
+        for place, used in enumerate(taken.used):
+            claim = claims[place]
             if not reserved and used >= claim.window.limit:  # spent up
                 raise self._refusal(call, claim, taken, reserved, used)
-            call.add(BUDGETS, _said(claim, self._noticed(claim, used), used, reserved))
+            if claim.gauge is not None:
+                self._used[claim.gauge] = used
+            verdict = self._warned_of(claim, used) if used >= claim.warn_micro else "passed"
+            call.add(BUDGETS, _said(claim, verdict, used, reserved))
         call.state.recorded.append(_Reserved(self, call, claims, taken, reserved))
 
     def _refusal(
         self, call: Call, claim: Claim, taken: Taken, reserved: int, used: int | None = None
     ) -> BudgetExceeded:
         spent = taken.used[taken.short] if used is None else used
-        self._noticed(claim, spent)
+        if claim.gauge is not None:
+            self._used[claim.gauge] = spent
+        if spent >= claim.warn_micro:
+            self._warned_of(claim, spent)
         call.add(BUDGETS, _said(claim, "refused", spent, reserved))
         wait_s = claim.budget.left_s(call.clock.wall_ns())
         if wait_s is None and taken.wait_s < math.inf:
@@ -203,12 +210,8 @@ class Budget:
             retry_after_s=wait_s if wait_s and reserved <= claim.window.limit else None,
         )
 
-    def _noticed(self, claim: Claim, used: int) -> BudgetVerdict:
-        """Remember how much is used; warn once a period."""
-        if claim.gauge is not None:
-            self._used[claim.gauge] = used
-        if used < claim.warn_micro:
-            return "passed"
+    def _warned_of(self, claim: Claim, used: int) -> BudgetVerdict:
+        """Warn once a period."""
         key = claim.window.key
         if key not in self._warned:
             if len(self._warned) >= _MOST_WARNED:
@@ -265,12 +268,6 @@ def _now_ns() -> int:
     return SYSTEM_CLOCK.wall_ns()
 
 
-def _known(cost: Cost) -> int:
-    """Micro-dollars of what is known of a bill."""
-    amount = cost.amount_usd
-    return micro_of(amount if amount is not None else sum((line.amount_usd for line in cost.lines), Decimal(0)))
-
-
 class _Reserved:
     """What a call has taken. When the call has ended, its bill is put in the place of what was reserved."""
 
@@ -289,9 +286,11 @@ class _Reserved:
         """Observes the call's end."""
         stage = self.stage
         cost = record.facts.get(COST.name) or cost_of_call(self.call, outcome, stage._table)  # noqa: SLF001 - as above
-        correction = _known(cost) - self.micro
-        if cost.amount_usd is None:
-            correction = max(0, correction)  # unknown in part: the reservation stands
+        amount = cost.amount_usd
+        if amount is not None:
+            correction = micro_of(amount) - self.micro
+        else:  # unknown in part: the reservation stands
+            correction = max(0, micro_of(total(line.amount_usd for line in cost.lines)) - self.micro)
         if correction:
             slices = self.taken.slices
             corrections = [(claim.window, slices[place], correction) for place, claim in enumerate(self.claims)]

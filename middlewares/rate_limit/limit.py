@@ -70,16 +70,17 @@ NO_CLAIMS = Claims((), (), ())
 class Windows:
     """The windows of one limit, by whose they are: made once for each, and the last thousand kept at hand."""
 
-    __slots__ = ("_known", "limit")
+    __slots__ = ("_known", "_plain", "limit")
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
+        self._plain = limit.is_plain
         self._known: dict[str, tuple[tuple[Bound, ...], tuple[Window, ...]]] = {}
 
     def claims(self, call: Call, tokens: int) -> Claims:
         """What the call takes; nothing if the limit is not about it."""
         limit = self.limit
-        share = limit.share(call)
+        share = "" if self._plain else limit.share(call)
         if share is None:
             return NO_CLAIMS
         known = self._known.get(share)

@@ -130,16 +130,14 @@ class RateLimit:
         return call_next(call)
 
     def _claims(self, call: Call) -> Claims:
-        tokens = self._tokens(call) if self._wants_tokens else 0
+        tokens = 0
+        if self._wants_tokens:  # about what the call will use, at least 1: where text does not tell, it is put right
+            request = call.request
+            tokens = bound_request_tokens(request, call.target.model) + bound_output_tokens(request, self.output_tokens)
+            tokens = tokens or 1
         if len(self._windows) == 1:
             return self._windows[0].claims(call, tokens)
         return sum((windows.claims(call, tokens) for windows in self._windows), NO_CLAIMS)
-
-    def _tokens(self, call: Call) -> int:
-        """About what the call will use, and at least 1; requests whose tokens text does not tell take 1 and are put right."""
-        request = call.request
-        tokens = bound_request_tokens(request, call.target.model) + bound_output_tokens(request, self.output_tokens)
-        return tokens or 1
 
     async def _look(self, call: Call, claims: Claims) -> None:
         """What would become of a dry run."""
@@ -295,13 +293,11 @@ class _Reserved:
 
 
 def _note(call: Call, claims: Claims, taken: Taken | None, verdict: LimitVerdict, waited_s: float = 0.0) -> None:
-    if taken is None:
-        verdict = "not_checked"
+    used = taken.used if taken is not None else claims.none
+    said = verdict if taken is not None else "not_checked"
     facts = []
-    for bound, amount, used in zip(
-        claims.bounds, claims.amounts, taken.used if taken is not None else claims.none, strict=True
-    ):
-        facts.append(_verdict(bound, amount, verdict, used, waited_s))
+    for place, bound in enumerate(claims.bounds):
+        facts.append(_verdict(bound, claims.amounts[place], said, used[place], waited_s))
         waited_s = 0.0  # it waited once
     call.extend(LIMITS, facts)
 

@@ -85,7 +85,7 @@ class Reference:
         self.now_us = 0
 
     def take(self, windows: list[Window], amounts: list[int]) -> tuple[Any, ...]:
-        return tuple(decide(windows, [self._of(window) for window in windows], amounts, self.now_us))
+        return tuple(decide([self._of(window) for window in windows], amounts, self.now_us))
 
     def settle(self, window: Window, slice_: int, units: int) -> None:
         correct(self._of(window), slice_, units, self.now_us)
