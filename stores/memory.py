@@ -6,11 +6,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from threading import RLock
-from typing import cast
 
 from ..pipeline.errors import ConfigError, StoreError
 from .store import MOST, Taken, Window
-from .windows import KEY, Held, check_amount, check_take, check_units, correct, decide, decide_one
+from .windows import Held, check_amount, check_take, check_units, correct, decide, decide_one
 
 _Kept = tuple[bytes, float]
 """A value, and until when. A plain tuple: the garbage collector forgets it once it has seen what is in it."""
@@ -49,6 +48,8 @@ class MemoryStore:
         self._now_s = now_s
         self._states: dict[str, _Kept] = {}
         self._windows: dict[str, Held] = {}
+        self._seen_apart: Sequence[Window] = ()
+        """Windows that were asked for together last: stages ask for the same again and again."""
         self._full_until_s = 0.0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
         self._bytes = 0
@@ -124,13 +125,15 @@ class MemoryStore:
                 if held is None or held.window is not window:
                     held = self._held(window)
                 return decide_one(held, amount, now_us)
-        check_take(windows, amounts)
+        if windows is not self._seen_apart or len(windows) != len(amounts):
+            check_take(windows, amounts)
+            self._seen_apart = windows if windows.__class__ is tuple else ()
         with self._lock:
-            found = list(map(self._windows.get, map(KEY, windows)))
-            for place, held in enumerate(found):
-                if held is None or held.window is not windows[place]:
-                    found[place] = self._held(windows[place])
-            return decide(cast("list[Held]", found), amounts, now_us)
+            found = []
+            for window in windows:
+                one = self._windows.get(window.key)
+                found.append(one if one is not None and one.window is window else self._held(window))
+            return decide(found, amounts, now_us)
 
     async def settle(self, window: Window, slice_: int, units: int) -> None:
         """Correct what was booked. Never suspends."""

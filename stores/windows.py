@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 
 from ..pipeline.errors import ConfigError
 from .store import LONGEST_S, MOST, Taken, Window
 
 _US = 1_000_000
 _NEVER = 2**62
-KEY = itemgetter(0)
-"""A window's."""
 _new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
 
 
@@ -34,10 +31,14 @@ def check_take(windows: Sequence[Window], amounts: Sequence[int]) -> None:
     """Raises `ConfigError` for amounts that nobody can take, and for one window named twice."""
     if len(windows) != len(amounts):
         raise ConfigError(f"take: expected an amount for each of {len(windows)} windows, found {len(amounts)}.")
-    if amounts and (min(amounts) < 0 or max(amounts) > MOST):
-        for amount in amounts:
-            check_amount(amount)
-    if len(set(map(KEY, windows))) < len(windows):
+    for amount in amounts:
+        check_amount(amount)
+    check_apart(windows)
+
+
+def check_apart(windows: Sequence[Window]) -> None:
+    """Raises `ConfigError` for one window named twice."""
+    if len({window.key for window in windows}) < len(windows):
         raise ConfigError(
             "take: expected windows of different keys, found one twice. Give each bound a key of its own."
         )
@@ -168,7 +169,9 @@ def decide(held: Sequence[Held], amounts: Sequence[int], now_us: int) -> Taken:
     places: list[int] = []
     used: list[int] = []
     wait_us, short = 0.0, -1
-    for one, amount in zip(held, amounts):  # noqa: B905 - checked by `check_take`
+    for one, amount in zip(held, amounts):  # noqa: B905 - checked by who asks
+        if not 0 <= amount <= MOST:
+            check_amount(amount)
         if not one.quiet_from_us <= now_us < one.quiet_until_us:
             one.expire(now_us)
         total = one.total
