@@ -218,8 +218,8 @@ class Watch:
         """What it was like counts from now on."""
         self._board._note(_ENDED, attempt)  # noqa: SLF001 - as above
 
-    def call_ended(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - an observer
-        """Let go of what came to no attempt."""
-        held, self._held = self._held, None
-        if held is not None:
+    def __call__(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - an observer
+        """Observes the call's end: lets go of what came to no attempt."""
+        if self._held is not None:
+            held, self._held = self._held, None
             self._board._note(_LET_GO, held)  # noqa: SLF001 - as above

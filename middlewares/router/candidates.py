@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,7 +29,8 @@ _new_tuple = tuple.__new__
 """Makes a named one in one step: half the time of its own constructor."""
 
 
-class Candidate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Candidate:
     """One target of a group. The same object in every call of a pipeline."""
 
     name: str
@@ -36,26 +38,39 @@ class Candidate(NamedTuple):
     target: Target
     weight: float
     member: Member
-    unremarkable: Considered
-    """What is said of it when there is nothing to say."""
+
+
+class Candidates(NamedTuple):
+    """The targets of a group in one pipeline, in order."""
+
+    each: tuple[Candidate, ...]
+    unremarkable: Mapping[str, Considered]
+    """What is said of each when there is nothing to say."""
+
+    @classmethod
+    def of(cls, each: Iterable[Candidate]) -> Candidates:
+        """These."""
+        candidates = tuple(each)
+        return cls(candidates, {one.name: Considered(one.name) for one in candidates})
 
 
 class Choice:
     """One call's choice: what was found of the candidates. A strategy scores them here, or skips some."""
 
-    __slots__ = ("board", "candidates", "scores", "skips", "traits")
+    __slots__ = ("board", "candidates", "said", "skips", "traits")
 
-    def __init__(self, candidates: Sequence[Candidate], traits: Traits, board: Board) -> None:
-        self.candidates = candidates
+    def __init__(self, candidates: Candidates, traits: Traits, board: Board) -> None:
+        self.candidates = candidates.each
         self.traits = traits
         self.board = board
-        self.scores: dict[str, Considered] = {}
+        self.said = {**candidates.unremarkable}
+        """Of each, in the order of the list."""
         self.skips: dict[str, tuple[Skipped, str]] = {}
 
     def score(self, candidate: Candidate, score: Score, detail: str = "") -> None:
         """What the strategy compares, and what else there is to say of it."""
         name = candidate.name
-        self.scores[name] = _new_tuple(Considered, (name, "", detail, score))
+        self.said[name] = _new_tuple(Considered, (name, "", detail, score))
 
     def skip(self, candidate: Candidate, reason: Skipped, detail: str = "") -> None:
         """Do not take it, and say why."""
@@ -72,15 +87,9 @@ class Choice:
 
     def considered(self) -> tuple[Considered, ...]:
         """What the record says, in the order of the list."""
-        scores = self.scores
-        said = [scores.get(one.name, one.unremarkable) for one in self.candidates]
-        return tuple([self._skipped(one) for one in said] if self.skips else said)
-
-    def _skipped(self, one: Considered) -> Considered:
-        if one.target not in self.skips:
-            return one
-        reason, detail = self.skips[one.target]
-        return one._replace(skipped=reason, detail=detail)
+        for name, (reason, detail) in self.skips.items():
+            self.said[name] = self.said[name]._replace(skipped=reason, detail=detail)
+        return tuple(self.said.values())
 
 
 def judge(choice: Choice) -> None:

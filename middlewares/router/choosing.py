@@ -32,8 +32,8 @@ def choose(group: Group, traits: Traits, board: Board) -> tuple[Choice, Sequence
 
     Raises `ContextWindowExceededError`, `BudgetExceeded`, `UnpricedModel` or `BadRequestError` where none can take it.
     """
-    able: Sequence[Candidate] = group.candidates(traits.call)
-    choice = Choice(able, traits, board)
+    choice = Choice(group.candidates(traits.call), traits, board)
+    able: Sequence[Candidate] = choice.candidates
     if group.picky or traits.call.state.circuits or not traits.surely_below(SMALLEST_WINDOW):
         judge(choice)
         able = choice.unskipped(able)

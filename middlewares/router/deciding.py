@@ -53,30 +53,32 @@ class Routes:
         """Where the call goes; None if the caller's own target stands. To be awaited where a function has to be asked."""
         if self.route is not None:
             return self._asked(self.route, traits)
-        return self._decide(traits)
+        return self._unasked(traits)
 
     async def _asked(self, route: RouteFunction, traits: Traits) -> Decision | None:
         name = _name_of(route)
         if (goal := await _answer(route, name, traits)) is not None:
             return await self._followed("function", (name,), goal, traits)
-        decision = self._decide(traits)
+        decision = self._unasked(traits)
         return decision if decision is None or isinstance(decision, Decision) else await decision
 
-    def _decide(self, traits: Traits) -> Decision | Awaitable[Decision] | None:
+    def _unasked(self, traits: Traits) -> Decision | Awaitable[Decision] | None:
         for rule in self.rules:
             if rule.holds(traits):
                 return self._follow("rule", (rule.name,), rule.target, traits)
         group = self._group(traits.call.request.model, traits)
         if group is not None:
-            return self._follow("group", (), group, traits)
+            if group.route is None:
+                return _new_tuple(Decision, ("group", (), group))
+            return self._followed("group", (), group, traits)
         if self.default is not None and not _names_a_provider(traits):
             return self._follow("default", (), self.default, traits)
         return None
 
     def _follow(
-        self, decided_by: RouteDecider, led: tuple[str, ...], goal: str | Group, traits: Traits
+        self, decided_by: RouteDecider, led: tuple[str, ...], goal: str, traits: Traits
     ) -> Decision | Awaitable[Decision]:
-        group = goal if goal.__class__ is Group else self._group(goal, traits)  # type: ignore[arg-type]  # it is a name then
+        group = self._group(goal, traits)
         if group is None or group.route is None:
             return _new_tuple(Decision, (decided_by, led, goal if group is None else group))
         return self._followed(decided_by, led, group, traits)
@@ -99,7 +101,7 @@ class Routes:
         raise ConfigError(f"Router: {' -> '.join(led)} goes round in a circle. Let one of them give a target.")
 
     def _group(self, name: str, traits: Traits) -> Group | None:
-        brought = traits.call.options.route
+        brought = traits.call.state.options.route
         if isinstance(brought, Group) and brought.name == name:
             return brought
         return self.groups.get(name)

@@ -9,8 +9,7 @@ from typing import Any
 
 from ...pipeline.call import Call
 from ...pipeline.errors import ConfigError
-from ...pipeline.facts import Considered
-from .candidates import Candidate
+from .candidates import Candidate, Candidates
 from .strategies import Slow, Strategy, make_strategy
 from .traits import Traits
 
@@ -64,9 +63,7 @@ class Group:
     """Whether a member says what it can take."""
     slow: bool = field(default=False, init=False, repr=False, compare=False)
     """Whether the strategy has to load something."""
-    _resolved: list[tuple[object, tuple[Candidate, ...]]] = field(
-        default_factory=list, init=False, repr=False, compare=False
-    )
+    _resolved: list[tuple[object, Candidates]] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.targets, (str, Mapping)):
@@ -87,13 +84,13 @@ class Group:
         """The targets, as they were understood."""
         return self.targets  # type: ignore[return-value]  # made so above
 
-    def candidates(self, call: Call) -> tuple[Candidate, ...]:
+    def candidates(self, call: Call) -> Candidates:
         """The members among the providers of the call's pipeline, worked out once for each pipeline in turn."""
         known = call.state.known
         for of, candidates in self._resolved:
             if of is known:
                 return candidates
-        candidates = tuple([_candidate(member, call) for member in self.members])
+        candidates = Candidates.of(_candidate(member, call) for member in self.members)
         self._resolved[:] = [(known, candidates)]
         return candidates
 
@@ -132,7 +129,7 @@ class Group:
 
 
 def _candidate(member: Member, call: Call) -> Candidate:
-    return Candidate(member.target, call.resolve(member.target), member.weight, member, Considered(member.target))
+    return Candidate(member.target, call.resolve(member.target), member.weight, member)
 
 
 def _member(given: MemberLike, place: int) -> Member:

@@ -141,7 +141,10 @@ class Traits:
         length = self._length
         if length is None:
             length = self._length = _length(self.call.request)
-        return length >= 0 and length + _FRAME + (self.max_tokens or 0) < tokens
+        if length < 0:
+            return False
+        fields = self.call.request.__dict__  # of a conversation, or it would have no length
+        return length + _FRAME + (fields["max_completion_tokens"] or fields["max_tokens"] or 0) < tokens
 
     @property
     def _latin(self) -> bool:

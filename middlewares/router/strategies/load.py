@@ -55,7 +55,8 @@ def _by_load(
     for place, (one, cell) in enumerate(zip(candidates, choice.board.cells(candidates))):  # noqa: B905 - one for each
         busy = 0 if cell is None else cell.busy
         choice.score(one, float(busy))
-        load = (busy + 1) / one.weight if one.weight else math.inf
+        weight = one.weight
+        load = (busy + 1) / weight if weight else math.inf
         orders.append((place >= drawn > 0, load, chance(), place))
     orders.sort()
     return [candidates[place] for _, _, _, place in orders]

@@ -95,7 +95,7 @@ def test_a_call_without_any_attempt_holds_nothing_after_its_end() -> None:
     board = Board()
     watch = board.watch(A)
     for _ in range(2):
-        watch.call_ended(None, None)  # type: ignore[arg-type]  # not looked at
+        watch(None, None)  # type: ignore[arg-type]  # not looked at
     assert board.busy(A) == 0
 
 
@@ -115,7 +115,7 @@ def test_where_everything_is_busy_newcomers_are_not_kept() -> None:
     board.watch(A)
     other = board.watch(Target("x", "y"))
     assert (len(board), board.busy(Target("x", "y"))) == (1, 0)
-    other.call_ended(None, None)  # type: ignore[arg-type]  # not looked at
+    other(None, None)  # type: ignore[arg-type]  # not looked at
     assert board.busy(A) == 1
 
 
@@ -139,7 +139,7 @@ def test_a_finaliser_in_the_middle_of_a_change_does_not_wait_for_it() -> None:
     board = Board()
     watch = board.watch(A)
     with board._lock:  # somebody is in the middle of a change
-        watch.call_ended(None, None)  # type: ignore[arg-type]  # not looked at
+        watch(None, None)  # type: ignore[arg-type]  # not looked at
     assert board.busy(A) == 0
 
 
