@@ -24,7 +24,7 @@ from ....pipeline.pricing import (
 )
 
 if TYPE_CHECKING:
-    from ....pipeline.call import Target
+    from ....pipeline.call import Call, Target
     from ..candidates import Candidate, Choice
     from ..traits import Traits
 
@@ -73,14 +73,20 @@ class Cheapest:
     def rank(self, candidates: Sequence[Candidate], choice: Choice) -> Sequence[Candidate]:
         """By price, exactly; equals in the order of the list."""
         traits = choice.traits
-        minute = traits.call.clock.wall_ns() // _MINUTE_NS
+        call = traits.call
+        minute = call.state.clock.wall_ns() // _MINUTE_NS
+        tier = getattr(call.request, "service_tier", None)
+        prompt, output = traits.about_tokens, self._output(traits)
         amounts = []
         for place, one in enumerate(candidates):
-            price = self._price(one.target, traits, minute)
-            amount = None if price is None else self._amount(price, traits)
-            self._judge(one, choice, amount)
+            price = self._price(one.target, call, tier, minute)
+            amount = None if price is None else _amount(price, prompt, output)
+            choice.score(one, amount, "no price is known" if amount is None else "")
+            if self._ceiling is not None:
+                self._judge(one, choice, amount, self._ceiling)
             amounts.append((_NEVER if amount is None else amount, place))
-        return [candidates[place] for _, place in sorted(amounts)]
+        amounts.sort()
+        return [candidates[place] for _, place in amounts]
 
     @property
     def ready(self) -> bool:
@@ -93,19 +99,21 @@ class Cheapest:
             await asyncio.to_thread(self._table.load)
             self._loaded.append(True)
 
-    def _judge(self, candidate: Candidate, choice: Choice, amount: Decimal | None) -> None:
-        choice.score(candidate, amount, "no price is known" if amount is None else "")
-        if self._ceiling is None:
-            return
+    def _judge(self, candidate: Candidate, choice: Choice, amount: Decimal | None, ceiling: Decimal) -> None:
         if amount is None:
             choice.skip(candidate, "unpriced", "no price is known")
-        elif amount > self._ceiling:
-            choice.skip(candidate, "price", f"above ${self._ceiling:f}")
+        elif amount > ceiling:
+            choice.skip(candidate, "price", f"above ${ceiling:f}")
 
-    def _price(self, target: Target, traits: Traits, minute: int) -> Price | None:
+    def _output(self, traits: Traits) -> int:
+        if traits.operation != "chat":
+            return 0
+        limit = traits.max_tokens
+        return self.output_tokens if limit is None else limit
+
+    def _price(self, target: Target, call: Call, tier: str | None, minute: int) -> Price | None:
         """Looked up once a minute."""
-        tier = getattr(traits.request, "service_tier", None)
-        key = (target, tier, traits.call.vendor_of(target))
+        key = (target, tier, call.vendor_of(target))
         found = self._seen.get(key)
         if found is None or found[0] != minute:
             if len(self._seen) >= _MOST_PRICES:
@@ -115,18 +123,16 @@ class Cheapest:
             found = self._seen[key] = (minute, price)
         return found[1]
 
-    def _amount(self, price: Price, traits: Traits) -> Decimal | None:
-        prompt = traits.about_tokens
-        output = (
-            0 if traits.operation != "chat" else self.output_tokens if traits.max_tokens is None else traits.max_tokens
-        )
-        rates = price.rates_for(prompt)
-        if rates.input is None and rates.output is None:
-            return price.request_usd or None
-        if rates.input is None or (output and rates.output is None):
-            return None
-        amount = times_usd(rates.input, prompt)
-        if rates.output is not None:
-            amount = add_usd(amount, times_usd(rates.output, output))
-        amount = millionth_usd(amount)
-        return add_usd(amount, price.request_usd) if price.request_usd else amount
+
+def _amount(price: Price, prompt: int, output: int) -> Decimal | None:
+    rates = price.rates_for(prompt) if price.tiers else price.rates
+    per_input, per_output = rates.input, rates.output
+    if per_input is None and per_output is None:
+        return price.request_usd or None
+    if per_input is None or (output and per_output is None):
+        return None
+    amount = times_usd(per_input, prompt)
+    if per_output is not None:
+        amount = add_usd(amount, times_usd(per_output, output))
+    amount = millionth_usd(amount)
+    return add_usd(amount, price.request_usd) if price.request_usd else amount
