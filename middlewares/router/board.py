@@ -30,9 +30,6 @@ _MOST_DOUBLINGS = 500
 
 _TARGET = attrgetter("target")
 
-_new_tuple = tuple.__new__
-"""Makes a named one in one step: half the time of its own constructor."""
-
 
 class Speed(NamedTuple):
     """How a target did lately; what is longer ago counts less."""
@@ -74,15 +71,15 @@ class Cell:
         self.whole_s *= factor
         return 1.0
 
-    def speed(self, first_chunk: bool, now_ns: int) -> Speed | None:
-        """Until the first chunk of streams, or of whole answers; None where nothing has been tried."""
+    def speed(self, first_chunk: bool, now_ns: int) -> tuple[float | None, float, int] | None:
+        """What a `Speed` holds: until the first chunk of streams, or of whole answers; None where nothing has been tried."""
         tried = self.tried
         if not tried:
             return None
         count, total = (self.first_n, self.first_s) if first_chunk else (self.whole_n, self.whole_s)
         if not count and not self.failed:
             return None  # tried, but only the other way
-        return _new_tuple(Speed, (total / count if count else None, self.failed / tried, now_ns - self.last_ns))
+        return (total / count if count else None), self.failed / tried, now_ns - self.last_ns
 
 
 class Board:
@@ -127,12 +124,13 @@ class Board:
         if self._notes:
             self._settle()
         cell = self._cells.get(target)
-        return None if cell is None else cell.speed(first_chunk, now_ns)
+        speed = None if cell is None else cell.speed(first_chunk, now_ns)
+        return None if speed is None else Speed(*speed)
 
     def watch(self, target: Target) -> Watch:
         """A call has been sent to `target`: it is busy from now on. The watch must be told of the call's attempts and of its end."""
         self.used = True
-        self._note(_CHOSEN, target)
+        self._notes.append((_CHOSEN, target))  # whoever tells of its end looks how many there are
         return Watch(self, target)
 
     def _note(self, kind: int, what: object) -> None:
@@ -216,7 +214,10 @@ class Watch:
 
     def attempt_ended(self, attempt: Attempt) -> None:
         """What it was like counts from now on."""
-        self._board._note(_ENDED, attempt)  # noqa: SLF001 - as above
+        board = self._board
+        board._notes.append((_ENDED, attempt))  # noqa: SLF001 - as above
+        if len(board._notes) > _MOST_NOTES:  # noqa: SLF001 - as above
+            board._settle()  # noqa: SLF001 - as above
 
     def __call__(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - an observer
         """Observes the call's end: lets go of what came to no attempt."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 from ....pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ..board import Speed
     from ..candidates import Candidate, Choice
 
 _LEAST_SUCCESS = 0.02
@@ -58,7 +57,9 @@ class Fastest:
         orders.sort()
         return [candidates[place] for _, _, place in orders]
 
-    def _order(self, candidate: Candidate, choice: Choice, speed: Speed | None, busy: int) -> tuple[int, float]:
+    def _order(
+        self, candidate: Candidate, choice: Choice, speed: tuple[float | None, float, int] | None, busy: int
+    ) -> tuple[int, float]:
         """(class, rank in it): explored, measured, unknown, without weight."""
         weight, score, detail, quiet_ns = candidate.weight, None, "", math.inf
         if speed is not None:
@@ -67,7 +68,12 @@ class Fastest:
             if failures:
                 score = (score + self.failure_s * failures) / max(_LEAST_SUCCESS, 1 - failures)
                 detail = f"{failures:.0%} fail" if failures >= _WORTH_SAYING else ""
-        if weight and not busy and self._to_explore(quiet_ns):  # what is under way will tell
+        explore_after_s = self.explore_after_s
+        if (
+            weight
+            and not busy  # what is under way will tell
+            and (speed is None or (explore_after_s is not None and quiet_ns >= explore_after_s * 1e9))
+        ):
             choice.score(candidate, score, "unmeasured" if speed is None else f"quiet for {quiet_ns / 1e9:.0f} s")
             return 0, -quiet_ns
         choice.score(candidate, score, detail)
@@ -78,7 +84,3 @@ class Fastest:
         if self.ceiling_s is not None and score > self.ceiling_s:
             choice.skip(candidate, "latency", f"above {self.ceiling_s:g} s")
         return 1, score / weight
-
-    def _to_explore(self, quiet_ns: float) -> bool:
-        """Infinite: nothing is known."""
-        return quiet_ns == math.inf or (self.explore_after_s is not None and quiet_ns >= self.explore_after_s * 1e9)

@@ -50,13 +50,13 @@ class PowerOfTwo:
 def _by_load(
     candidates: Sequence[Candidate], choice: Choice, chance: Callable[[], float], *, drawn: int = 0
 ) -> list[Candidate]:
-    """The first `drawn` before the others, and each of the two by load."""
+    """The first `drawn`, which stand in an order of chance, before the others, and each of the two by load."""
     orders = []
     for place, (one, cell) in enumerate(zip(candidates, choice.board.cells(candidates))):  # noqa: B905 - one for each
         busy = 0 if cell is None else cell.busy
         choice.score(one, float(busy))
         weight = one.weight
         load = (busy + 1) / weight if weight else math.inf
-        orders.append((place >= drawn > 0, load, chance(), place))
+        orders.append((place >= drawn > 0, load, 0.0 if drawn else chance(), place))
     orders.sort()
     return [candidates[place] for _, _, _, place in orders]
