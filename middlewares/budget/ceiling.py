@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import lcm
 from typing import NamedTuple
 
@@ -39,16 +38,15 @@ class Rung(NamedTuple):
 class Ceilings:
     """What calls may cost at most. Prices are looked up once a second for each target."""
 
-    __slots__ = ("_known", "_output_tokens", "_second", "_table", "_vendors")
+    __slots__ = ("_output_tokens", "_seen", "_table")
 
     def __init__(self, table: PriceTable, output_tokens: int) -> None:
         """`output_tokens`: of a chat that sets no limit to its output."""
         self._table = table
         self._output_tokens = output_tokens
-        self._second = 0
-        self._vendors: Mapping[str, str] | frozenset[str] = frozenset()
-        self._known: dict[tuple[Target, str | None], tuple[Rung, ...]] = {}
-        """Of this second, and of the pipeline that knows these vendors: the highest tier first; empty where nobody knows the price. At most a thousand."""
+        self._seen: tuple[int, object, dict[tuple[Target, str | None], tuple[Rung, ...]]] = (0, None, {})
+        """A second, the vendors that a pipeline knows, and by target and tier what was found then: the highest tier first, empty where
+        nobody knows the price. At most a thousand. One object, because threads replace it."""
 
     def micro(self, call: Call) -> int | None:
         """Whole micro-dollars, rounded up, that the call may cost at its target; None if nobody knows."""
@@ -57,12 +55,14 @@ class Ceilings:
             return None
         state = call.state
         now = state.clock.wall_ns() // 1_000_000_000
-        if now != self._second or state.known is not self._vendors or len(self._known) >= _PRICES_KEPT:
-            self._second, self._vendors, self._known = now, state.known, {}
+        second_of, vendors, known = self._seen
+        if now != second_of or state.known is not vendors or len(known) >= _PRICES_KEPT:
+            known = {}
+            self._seen = (now, state.known, known)
         tier = _tier(request)
-        rungs = self._known.get((target, tier))
+        rungs = known.get((target, tier))
         if rungs is None:
-            rungs = self._known[target, tier] = self._looked_up(call, tier)
+            rungs = known[target, tier] = self._looked_up(call, tier)
         prompt = bound_request_tokens(request, target.model)
         output = bound_output_tokens(request, self._output_tokens)
         for above, per_input, per_output, fixed, parts in rungs:

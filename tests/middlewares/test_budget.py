@@ -6,18 +6,24 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import pytest
 from builders import Setup, ask, make, server_error
+from hypothesis import given
+from hypothesis import strategies as st
 
 from glassway import CallOptions, Client, Pipeline
 from glassway.middlewares import Budget, BudgetOf, BudgetWarning, Cache, Cost, Hedge, Retry
+from glassway.middlewares.budget.ceiling import Rung
 from glassway.middlewares.budget.purse import beginning, micro_of
-from glassway.pipeline.call import NO_OPTIONS
+from glassway.pipeline.call import NO_OPTIONS, Call
 from glassway.pipeline.config import Config
 from glassway.pipeline.errors import BudgetExceeded, ConfigError, PlanError, StoreError, UnpricedModel
 from glassway.pipeline.facts import BUDGETS
+from glassway.pipeline.pricing import Price, Rates
 from glassway.pipeline.types import Usage
 from glassway.stores import MemoryStore, Store, Window
 from glassway.testing import FakeClock, FakeProvider, Scripted
@@ -240,6 +246,30 @@ async def test_stages_that_share_a_store_share_the_money(store: Store) -> None:
     assert passed == [True] * 4 + [False] * 4
     assert (await store.take([Window("budget:all/3600s:", 100_000, 3600.0)], [0])).used == (80_000,)
     await store.aclose()
+
+
+RATES = st.decimals("0", "1000", places=6)
+
+
+@given(RATES, RATES, RATES, st.integers(0, 10**7), st.integers(0, 10**6))
+def test_the_most_is_exact_and_rounded_up(
+    per_input: Decimal, per_output: Decimal, fixed: Decimal, prompt: int, output: int
+) -> None:
+    price = Price(Rates(input=per_input, output=per_output), request_usd=fixed)
+    _, by_input, by_output, request, parts = Rung.of(-1, price.rates, price)
+    assert by_input is not None
+    assert by_output is not None
+    found = -(-(by_input * prompt + by_output * output + request) // parts)
+    assert found == ceil(Fraction(per_input) * prompt + Fraction(per_output) * output + Fraction(fixed) * 1_000_000)
+
+
+async def test_pipelines_that_share_a_budget_may_mean_different_vendors_by_a_name() -> None:
+    budget = Budget(usd=1, overrides={"dear/m": {"input": 0, "output": 100_000}, "cheap/m": {"input": 0, "output": 1}})
+    call = ask(model="mine/m", max_tokens=1000)
+    most = []
+    for known in ({"mine": "dear"}, {"mine": "cheap"}, {"mine": "dear"}):
+        most.append(budget._ceilings.micro(Call.start(call, known=known, clock=FakeClock())))
+    assert most == [100_000_000, 1000, 100_000_000]
 
 
 class Broken(MemoryStore):

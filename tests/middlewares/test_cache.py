@@ -518,8 +518,9 @@ async def test_a_dry_run_looks_up_and_does_nothing_else(bench: Bench) -> None:
 class Broken(MemoryStore):
     """A store that fails at some of its work."""
 
-    def __init__(self, *broken: str) -> None:
+    def __init__(self, *broken: str, at_once: bool = True) -> None:
         super().__init__()
+        self.immediate = at_once
         self.broken = broken
         self.deleted: list[str] = []
 
@@ -539,9 +540,10 @@ class Broken(MemoryStore):
 
 
 @pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize(("broken", "reason"), [("get", "lookup: OSError"), ("set", "store: OSError")])
-async def test_a_store_that_fails_never_fails_a_call(broken: str, reason: str, stream: bool) -> None:
-    response = await Bench(Cache(store=Broken(broken))).send(ask(stream=stream))
+async def test_a_store_that_fails_never_fails_a_call(broken: str, reason: str, stream: bool, at_once: bool) -> None:
+    response = await Bench(Cache(store=Broken(broken, at_once=at_once))).send(ask(stream=stream))
     verdict = response.record.facts["cache"]
     assert (verdict.verdict, verdict.reason) == ("error", reason)
     assert CANARY not in repr(response.record)
@@ -558,8 +560,11 @@ async def test_a_store_that_fails_never_fails_a_call(broken: str, reason: str, s
     ],
     ids=["cut", "changed", "empty", "short", "pickle"],
 )
-async def test_a_damaged_entry_is_a_miss_is_deleted_and_replaced(damage: Callable[[bytes], bytes]) -> None:
-    store = Broken()
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_damaged_entry_is_a_miss_is_deleted_and_replaced(
+    damage: Callable[[bytes], bytes], at_once: bool
+) -> None:
+    store = Broken(at_once=at_once)
     bench = Bench(Cache(store=store))
     key = "cache:" + (await bench.verdict(ask())).key
     await store.set(key, damage(await store.get(key) or b""), 60)

@@ -15,7 +15,7 @@ import pytest
 from everystore import KINDS_OF_STORES, empty_store
 
 from glassway.pipeline.errors import ConfigError
-from glassway.stores import DiskStore, MemoryStore, Store, Window, make_store
+from glassway.stores import DiskStore, MemoryStore, Store, Window, immediate, make_store
 
 pytestmark = pytest.mark.anyio
 
@@ -306,3 +306,12 @@ async def test_who_is_cancelled_took_nothing(store: Store) -> None:
     await store.aclose()  # waits for what is given back
     used = (await store.take([SLIDING], [0])).used
     assert used == ((10,) if store.immediate else (0,))
+
+
+def test_a_store_that_says_it_never_waits_and_cannot_is_refused() -> None:
+    class Hasty(MemoryStore):
+        take_now = None  # type: ignore[assignment]  # it has none
+
+    with pytest.raises(ConfigError, match="Hasty: expected take_now, found none"):
+        immediate(Hasty())
+    assert immediate(DiskStore("unused")) is None
