@@ -184,9 +184,16 @@ def decide(held: Sequence[Held], amounts: Sequence[int], now_us: int) -> Taken:
     if short >= 0:
         return _new_tuple(Taken, (False, tuple(used), tuple(places), wait_us / _US, short))
     for index, amount in enumerate(amounts):
-        if amount:
-            held[index].book(places[index], amount)
-            used[index] += amount
+        if not amount:
+            continue
+        one, place = held[index], places[index]
+        if place in one.slices:  # what `book` does there, without a call
+            one.slices[place] += amount
+            one.total += amount
+            one.changed = True
+        else:
+            one.book(place, amount)
+        used[index] += amount
     return _new_tuple(Taken, (True, tuple(used), tuple(places), 0.0, -1))
 
 
@@ -201,7 +208,12 @@ def decide_one(held: Held, amount: int, now_us: int) -> Taken:
             wait_us = held.wait_us(amount, now_us) or math.inf
             return _new_tuple(Taken, (False, (total,), (place,), wait_us / _US, 0))
         total += amount
-        held.book(place, amount)
+        if place in held.slices:  # what `book` does there, without a call
+            held.slices[place] += amount
+            held.total += amount
+            held.changed = True
+        else:
+            held.book(place, amount)
     return _new_tuple(Taken, (True, (total,), (place,), 0.0, -1))
 
 
