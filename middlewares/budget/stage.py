@@ -182,12 +182,16 @@ class Budget:
             raise self._refusal(call, claims[taken.short], taken, reserved)
         for place, used in enumerate(taken.used):
             claim = claims[place]
-            if not reserved and used >= claim.window.limit:  # spent up
+            budget, _share, window, limit_usd, period, warn_micro, gauge = claim
+            most = window.limit
+            if not reserved and used >= most:  # spent up
                 raise self._refusal(call, claim, taken, reserved, used)
-            if claim.gauge is not None:
-                self._used[claim.gauge] = used
-            verdict = self._warned_of(claim, used) if used >= claim.warn_micro else "passed"
-            call.add(BUDGETS, _said(claim, verdict, used, reserved))
+            if gauge is not None:
+                self._used[gauge] = used
+            verdict = self._warned_of(claim, used) if used >= warn_micro else "passed"
+            left_usd = (most - used if used < most else 0) / MICRO  # as in `_said`, without a call
+            said = (budget.name, verdict, limit_usd, left_usd, reserved / MICRO, period)
+            call.add(BUDGETS, _new_tuple(Budgeted, said))
         call.state.recorded.append(_Reserved(self, call, claims, taken, reserved))
 
     def _refusal(
@@ -292,8 +296,9 @@ class _Reserved:
         else:  # unknown in part: the reservation stands
             correction = max(0, micro_of(total(line.amount_usd for line in cost.lines)) - self.micro)
         if correction:
-            slices = self.taken.slices
-            corrections = [(claim.window, slices[place], correction) for place, claim in enumerate(self.claims)]
+            corrections = []
+            for place, slice_ in enumerate(self.taken.slices):
+                corrections.append((self.claims[place].window, slice_, correction))
             stage._afterwards.settle(self.loop, stage._store, corrections)  # noqa: SLF001 - as above
 
 

@@ -266,38 +266,33 @@ class _Reserved:
 
     def __call__(self, record: Record, _: Outcome) -> None:
         """Observes the call's end."""
-        used = self._used(record)
-        if used is None:
-            return
+        used, after, until = 0, self.after, self.until
+        for attempt in record.facts.get(ATTEMPTS.name, ()):
+            if after < attempt.number <= until:
+                usage = attempt.usage
+                if usage is not None:
+                    used += usage.total_tokens
+                elif attempt.useful or attempt.chunks:
+                    return  # a vendor was at work and nobody knows: the reservation stands
         corrections = []
         slices = self.taken.slices
         bounds, _windows, amounts = self.claims
         for place, amount in enumerate(amounts):
-            bound = bounds[place]
-            if used != amount and bound.unit == "tokens":
-                corrections.append((bound.window, slices[place], used - amount))
+            _limit, unit, window = bounds[place]
+            if used != amount and unit == "tokens":
+                corrections.append((window, slices[place], used - amount))
         stage = self.stage
         stage._afterwards.settle(self.loop, stage._store, corrections)  # noqa: SLF001 - as above
-
-    def _used(self, record: Record) -> int | None:
-        """Tokens; None where a vendor was at work and nobody knows: then the reservation stands."""
-        tokens = 0
-        for attempt in record.facts.get(ATTEMPTS.name, ()):
-            if self.after < attempt.number <= self.until:
-                usage = attempt.usage
-                if usage is not None:
-                    tokens += usage.total_tokens
-                elif attempt.useful or attempt.chunks:
-                    return None
-        return tokens
 
 
 def _note(call: Call, claims: Claims, taken: Taken | None, verdict: LimitVerdict, waited_s: float = 0.0) -> None:
     used = taken.used if taken is not None else claims.none
-    said = verdict if taken is not None else "not_checked"
+    verdict = verdict if taken is not None else "not_checked"
     facts = []
-    for place, bound in enumerate(claims.bounds):
-        facts.append(_verdict(bound, claims.amounts[place], said, used[place], waited_s))
+    for place, (limit, unit, window) in enumerate(claims.bounds):
+        most, left = window.limit, window.limit - used[place]
+        said = (limit.name, unit, verdict, most, max(0, left), limit.per_s, claims.amounts[place], waited_s)
+        facts.append(_new_tuple(Limited, said))  # as in `_verdict`, without a call
         waited_s = 0.0  # it waited once
     call.extend(LIMITS, facts)
 
