@@ -111,8 +111,8 @@ class Afterwards:
             self._drop()
 
     def settle(self, loop: asyncio.AbstractEventLoop | None, store: Settles, corrections: Sequence[Correction]) -> None:
-        """Correct what was booked in windows of `store`. See `run`; an immediate store needs no loop."""
-        if loop is not None and not store.immediate:
+        """Correct what was booked in windows of `store`. See `run`. `loop` is None for an immediate store."""
+        if loop is not None:
             if corrections:
                 self.run(loop, lambda: _settled(store, corrections), immediate=False)
             return

@@ -133,12 +133,7 @@ def bound_output_tokens(request: Request, unsaid: int) -> int:
     """Tokens to reserve for the output of a chat: its limit, or `unsaid`, for each choice. 0 for other operations."""
     if not isinstance(request, ChatRequest):
         return 0
-    fields = request.__dict__  # pydantic's attributes cost several times as much
-    choices, limit = fields["n"], fields["max_completion_tokens"]
-    if limit is None:
-        limit = fields["max_tokens"]
-    tokens: int = limit or unsaid
-    return tokens * choices if choices is not None and choices > 1 else tokens
+    return (request.output_limit or unsaid) * max(1, request.n or 1)
 
 
 def estimate_response_tokens(response: Response, model: str | None = None) -> int:

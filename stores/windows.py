@@ -33,11 +33,6 @@ def check_take(windows: Sequence[Window], amounts: Sequence[int]) -> None:
         raise ConfigError(f"take: expected an amount for each of {len(windows)} windows, found {len(amounts)}.")
     for amount in amounts:
         check_amount(amount)
-    check_apart(windows)
-
-
-def check_apart(windows: Sequence[Window]) -> None:
-    """Raises `ConfigError` for one window named twice."""
     if len({window.key for window in windows}) < len(windows):
         raise ConfigError(
             "take: expected windows of different keys, found one twice. Give each bound a key of its own."
@@ -179,21 +174,14 @@ def decide(held: Sequence[Held], amounts: Sequence[int], now_us: int) -> Taken:
             needed_us = one.wait_us(amount, now_us) or math.inf
             if needed_us > wait_us:
                 wait_us, short = needed_us, len(places)
-        places.append(one.place(now_us) if one.fixed else now_us - now_us % one.width_us)
+        places.append(one.place(now_us))
         used.append(total)
     if short >= 0:
         return _new_tuple(Taken, (False, tuple(used), tuple(places), wait_us / _US, short))
     for index, amount in enumerate(amounts):
-        if not amount:
-            continue
-        one, place = held[index], places[index]
-        if place in one.slices:  # what `book` does there, without a call
-            one.slices[place] += amount
-            one.total += amount
-            one.changed = True
-        else:
-            one.book(place, amount)
-        used[index] += amount
+        if amount:
+            held[index].book(places[index], amount)
+            used[index] += amount
     return _new_tuple(Taken, (True, tuple(used), tuple(places), 0.0, -1))
 
 
@@ -201,19 +189,14 @@ def decide_one(held: Held, amount: int, now_us: int) -> Taken:
     """`decide`, for the usual case of one window."""
     if not held.quiet_from_us <= now_us < held.quiet_until_us:
         held.expire(now_us)
-    place = held.place(now_us) if held.fixed else now_us - now_us % held.width_us
+    place = held.place(now_us)
     total = held.total
     if amount:
         if total + amount > held.limit:
             wait_us = held.wait_us(amount, now_us) or math.inf
             return _new_tuple(Taken, (False, (total,), (place,), wait_us / _US, 0))
         total += amount
-        if place in held.slices:  # what `book` does there, without a call
-            held.slices[place] += amount
-            held.total += amount
-            held.changed = True
-        else:
-            held.book(place, amount)
+        held.book(place, amount)
     return _new_tuple(Taken, (True, (total,), (place,), 0.0, -1))
 
 

@@ -182,26 +182,16 @@ class Budget:
             raise self._refusal(call, claims[taken.short], taken, reserved)
         for place, used in enumerate(taken.used):
             claim = claims[place]
-            budget, _share, window, limit_usd, period, warn_micro, gauge = claim
-            most = window.limit
-            if not reserved and used >= most:  # spent up
+            if not reserved and used >= claim.window.limit:  # spent up
                 raise self._refusal(call, claim, taken, reserved, used)
-            if gauge is not None:
-                self._used[gauge] = used
-            verdict = self._warned_of(claim, used) if used >= warn_micro else "passed"
-            left_usd = (most - used if used < most else 0) / MICRO  # as in `_said`, without a call
-            said = (budget.name, verdict, limit_usd, left_usd, reserved / MICRO, period)
-            call.add(BUDGETS, _new_tuple(Budgeted, said))
-        call.state.recorded.append(_Reserved(self, call, claims, taken, reserved))
+            call.add(BUDGETS, _said(claim, self._noticed(claim, used), used, reserved))
+        call.when_recorded(_Reserved(self, call, claims, taken, reserved))
 
     def _refusal(
         self, call: Call, claim: Claim, taken: Taken, reserved: int, used: int | None = None
     ) -> BudgetExceeded:
         spent = taken.used[taken.short] if used is None else used
-        if claim.gauge is not None:
-            self._used[claim.gauge] = spent
-        if spent >= claim.warn_micro:
-            self._warned_of(claim, spent)
+        self._noticed(claim, spent)
         call.add(BUDGETS, _said(claim, "refused", spent, reserved))
         wait_s = claim.budget.left_s(call.clock.wall_ns())
         if wait_s is None and taken.wait_s < math.inf:
@@ -214,8 +204,12 @@ class Budget:
             retry_after_s=wait_s if wait_s and reserved <= claim.window.limit else None,
         )
 
-    def _warned_of(self, claim: Claim, used: int) -> BudgetVerdict:
-        """Warn once a period."""
+    def _noticed(self, claim: Claim, used: int) -> BudgetVerdict:
+        """Remember how much is used; warn once a period."""
+        if claim.gauge is not None:
+            self._used[claim.gauge] = used
+        if used < claim.warn_micro:
+            return "passed"
         key = claim.window.key
         if key not in self._warned:
             if len(self._warned) >= _MOST_WARNED:

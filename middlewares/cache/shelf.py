@@ -10,8 +10,6 @@ from ...pipeline.call import Call
 from ...pipeline.facts import CACHE, FALLBACKS, SEMANTIC, CacheVerdict
 from ...stores import ImmediateStore, Store
 
-_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
-
 logger = logging.getLogger("glassway")
 
 
@@ -30,15 +28,13 @@ class Shelf(NamedTuple):
         except Exception as error:  # noqa: BLE001 - a store that fails is a miss, and says so
             failed(call, key, "lookup", error)
             return None
-        try:
-            return _read(call, key, data, max_age_s)
-        except (TypeError, ValueError):
-            if _damaged(call, key):
-                try:
-                    await self.store.delete(_place(key))
-                except Exception as error:  # noqa: BLE001 - it will be written over
-                    failed(call, key, "delete", error)
-            return None
+        entry, damaged = _read(call, key, data, max_age_s)
+        if damaged and not call.dry_run:
+            try:
+                await self.store.delete(_place(key))
+            except Exception as error:  # noqa: BLE001 - it will be written over
+                failed(call, key, "delete", error)
+        return entry
 
     def find_now(self, store: ImmediateStore, call: Call, key: str, max_age_s: float | None) -> Entry | None:
         """`find`, in a store that answers at once."""
@@ -47,15 +43,13 @@ class Shelf(NamedTuple):
         except Exception as error:  # noqa: BLE001 - as in `find`
             failed(call, key, "lookup", error)
             return None
-        try:
-            return _read(call, key, data, max_age_s)
-        except (TypeError, ValueError):
-            if _damaged(call, key):
-                try:
-                    store.delete_now(_place(key))
-                except Exception as error:  # noqa: BLE001 - as in `find`
-                    failed(call, key, "delete", error)
-            return None
+        entry, damaged = _read(call, key, data, max_age_s)
+        if damaged and not call.dry_run:
+            try:
+                store.delete_now(_place(key))
+            except Exception as error:  # noqa: BLE001 - as in `find`
+                failed(call, key, "delete", error)
+        return entry
 
     async def look(self, call: Call, key: str) -> Entry | None:
         """The entry, if it is there and whole, without a word about it. Raises what the store raises."""
@@ -119,29 +113,26 @@ def _place(key: str) -> str:
     return f"cache:{key}"
 
 
-def _read(call: Call, key: str, data: bytes | None, max_age_s: float | None) -> Entry | None:
-    """The entry in what a store has found. Raises `TypeError` or `ValueError` for one that is damaged."""
+def _read(call: Call, key: str, data: bytes | None, max_age_s: float | None) -> tuple[Entry | None, bool]:
+    """The entry in what a store has found, and whether it is damaged. Writes the fact."""
     if data is None:
-        call.set(CACHE, _new_tuple(CacheVerdict, ("miss", key, "", None, None, None)))
-        return None
-    entry = decode(key, data)
+        call.set(CACHE, CacheVerdict("miss", key))
+        return None, False
+    try:
+        entry = decode(key, data)
+    except (TypeError, ValueError):
+        call.set(CACHE, CacheVerdict("error", key, "damaged entry"))
+        return None, True
     age_s = (call.clock.wall_ns() - entry.stored_ns) / 1e9
     if age_s >= min(entry.ttl_s, max_age_s or entry.ttl_s):
         call.set(CACHE, CacheVerdict("miss", key, "too old"))
-        return None
+        return None, False
     call.set(CACHE, CacheVerdict("hit", key, age_s=max(0.0, age_s), origin_trace_id=entry.trace_id))
-    return entry
-
-
-def _damaged(call: Call, key: str) -> bool:
-    """Say so; whether the entry is to be deleted."""
-    call.set(CACHE, CacheVerdict("error", key, "damaged entry"))
-    return not call.dry_run
+    return entry, False
 
 
 def _settle(call: Call, key: str, reason: str) -> None:
     """The last word on a call; that something went wrong on the way is more worth telling than how it ended."""
     said = call.get(CACHE)
     if said is None or said.verdict != "error":
-        verdict = "not_stored" if reason else "stored"
-        call.set(CACHE, _new_tuple(CacheVerdict, (verdict, key, reason, None, None, None)))
+        call.set(CACHE, CacheVerdict("not_stored" if reason else "stored", key, reason))

@@ -23,8 +23,6 @@ from .others import Others
 from .question import Question
 from .shelf import Shelf
 
-_new_tuple = tuple.__new__  # half the time of a named tuple's own constructor
-
 OPERATIONS: tuple[Operation, ...] = ("chat", "embeddings", "moderation", "rerank")
 """Operations whose answers are JSON, and which are asked in order to know rather than to make something new."""
 
@@ -131,7 +129,7 @@ class Cache:
             call.set(CACHE, CacheVerdict("miss", key, reason="kept in a form that cannot be streamed"))
         if call.state.dry_run:
             return await call_next(call)
-        question = _new_tuple(Question, (shelf, call, key, None if no_store else said_s or self.ttl_s, self._others))
+        question = Question(shelf, call, key, None if no_store else said_s or self.ttl_s, self._others)
         if not self.share or no_cache or no_store:
             return await question.ask(call_next)
         flight, leads = self._flights.join(key)

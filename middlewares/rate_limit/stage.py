@@ -126,7 +126,7 @@ class RateLimit:
             for earlier in state.recorded:
                 if earlier.__class__ is _Reserved:
                     earlier.ends_at(self, state.attempts_made)
-            state.recorded.append(_Reserved(self, claims, taken, state.attempts_made))
+            call.when_recorded(_Reserved(self, claims, taken, state.attempts_made))
         return call_next(call)
 
     def _claims(self, call: Call) -> Claims:
@@ -289,10 +289,8 @@ def _note(call: Call, claims: Claims, taken: Taken | None, verdict: LimitVerdict
     used = taken.used if taken is not None else claims.none
     verdict = verdict if taken is not None else "not_checked"
     facts = []
-    for place, (limit, unit, window) in enumerate(claims.bounds):
-        most, left = window.limit, window.limit - used[place]
-        said = (limit.name, unit, verdict, most, max(0, left), limit.per_s, claims.amounts[place], waited_s)
-        facts.append(_new_tuple(Limited, said))  # as in `_verdict`, without a call
+    for place, bound in enumerate(claims.bounds):
+        facts.append(_verdict(bound, claims.amounts[place], verdict, used[place], waited_s))
         waited_s = 0.0  # it waited once
     call.extend(LIMITS, facts)
 

@@ -130,7 +130,7 @@ class Board:
     def watch(self, target: Target) -> Watch:
         """A call has been sent to `target`: it is busy from now on. The watch must be told of the call's attempts and of its end."""
         self.used = True
-        self._notes.append((_CHOSEN, target))  # whoever tells of its end looks how many there are
+        self._note(_CHOSEN, target)
         return Watch(self, target)
 
     def _note(self, kind: int, what: object) -> None:
@@ -214,10 +214,7 @@ class Watch:
 
     def attempt_ended(self, attempt: Attempt) -> None:
         """What it was like counts from now on."""
-        board = self._board
-        board._notes.append((_ENDED, attempt))  # noqa: SLF001 - as above
-        if len(board._notes) > _MOST_NOTES:  # noqa: SLF001 - as above
-            board._settle()  # noqa: SLF001 - as above
+        self._board._note(_ENDED, attempt)  # noqa: SLF001 - as above
 
     def __call__(self, record: Record, outcome: Outcome) -> None:  # noqa: ARG002 - an observer
         """Observes the call's end: lets go of what came to no attempt."""

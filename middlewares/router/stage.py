@@ -152,8 +152,8 @@ class Router:
         call.set(ROUTE, _new_tuple(Route, route))
         if (board.used or chooser.live) and not call.dry_run:
             watch = board.watch(best.target)
-            call.state.watchers.append(watch)
-            call.state.recorded.append(watch)
+            call.watch_attempts(watch)
+            call.when_recorded(watch)
         return call.with_target(best.target)
 
     def _with_fallback(self, target: str, rest: tuple[str, ...]) -> tuple[str, ...]:

@@ -138,13 +138,8 @@ class Traits:
 
     def surely_below(self, tokens: int) -> bool:
         """Whether prompt and output are certain to have fewer tokens, by a look at lengths alone. False says nothing."""
-        length = self._length
-        if length is None:
-            length = self._length = _length(self.call.request)
-        if length < 0:
-            return False
-        fields = self.call.request.__dict__  # of a conversation, or it would have no length
-        return length + _FRAME + (fields["max_completion_tokens"] or fields["max_tokens"] or 0) < tokens
+        length = self.length
+        return length is not None and length + _FRAME + (self.max_tokens or 0) < tokens
 
     @property
     def _latin(self) -> bool:

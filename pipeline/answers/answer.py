@@ -25,10 +25,6 @@ _COMPLETE = frozenset({"stop", "length", "tool_calls"})
 
 def incomplete(answer: Answer) -> str:
     """Why an answer is not one to give again; empty if it is."""
-    if isinstance(answer, ChatResponse):
-        choices = answer.__dict__["choices"]  # pydantic's attributes cost several times as much
-        if len(choices) == 1 and choices[0].__dict__["finish_reason"] in _COMPLETE:
-            return ""
     finishes = _finish_reasons(answer)
     if finishes is None:
         return ""
