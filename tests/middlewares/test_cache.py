@@ -890,8 +890,20 @@ async def test_one_that_dies_is_waited_for_no_longer_than_it_may(disk: DiskStore
 
 async def test_a_cache_that_does_not_share_asks_by_itself(disk: DiskStore) -> None:
     two = TwoProcesses(disk, share=False)
-    await asyncio.gather(two.ask(0), two.ask(1))
-    assert two.asked == 2
+    both = asyncio.Barrier(2)
+
+    async def meets_the_other(call: Call, call_next: Handler) -> Reply:
+        await both.wait()
+        return await call_next(call)
+
+    two.pipelines = [
+        Pipeline([cache, meets_the_other], provider, clock=two.clock, telemetry=False)
+        for cache, provider in zip(two.caches, two.providers, strict=True)
+    ]
+    began_ns = two.clock.now_ns()
+    async with asyncio.timeout(30):
+        await asyncio.gather(two.ask(0), two.ask(1))
+    assert (two.asked, (two.clock.now_ns() - began_ns) / 1e9) == (2, pytest.approx(1, abs=0.5)), "nobody waited"
 
 
 async def test_a_store_that_cannot_lease_is_a_miss(disk: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
